@@ -1,0 +1,516 @@
+//! One connection: a transport, a machine, what is unread and what is unwritten. `drive` is the only caller of
+//! `Protocol`. It knows no other connection and no poll; what it cannot do now it tells the reactor.
+
+use std::{io, mem};
+
+use aquests_protocols::{Error, Established, Event, ExchangeId, Input, Protocol, Refused, Replay};
+
+use crate::buffer::Buffer;
+use crate::handler::{At, Chunk, Flow, HIGH_WATER, Handler, Sender};
+use crate::reactor::Reason;
+use crate::time::Moment;
+use crate::timers::Deadlines;
+use crate::transport::{Filled, Transport};
+
+#[derive(Debug)]
+pub(crate) struct Connection<P> {
+    pub(crate) transport: Transport,
+    pub(crate) tag: u64,
+    pub(crate) generation: u32,
+    pub(crate) ready: Ready,
+    /// It stands on the reactor's list.
+    pub(crate) listed: bool,
+    state: State<P>,
+    pub(crate) deadlines: Deadlines,
+    input: Buffer,
+    /// Bytes that must come before the machine is asked again.
+    need: usize,
+    out: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum State<P> {
+    Connecting,
+    Open(P),
+    /// The machine is done. What is in `out` is written, then the peer is told that nothing follows, and what it still
+    /// sends is dropped for a while: closing a socket with unread bytes would throw away what we wrote.
+    Leaving {
+        reason: Reason,
+        opened: bool,
+        finished: bool,
+    },
+}
+
+/// What is known of the socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ready {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer will send no more, so that a short read does not mean that nothing is left.
+    pub(crate) read_closed: bool,
+    eof: bool,
+    /// The machine wants no input.
+    paused: bool,
+}
+
+/// What all connections of a reactor lend from it: one at a time needs them.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    pub(crate) read: Box<[u8]>,
+    pub(crate) out: Vec<u8>,
+}
+
+/// What becomes of a connection after it was driven.
+#[derive(Debug)]
+pub(crate) enum After {
+    Keep,
+    /// There is more to do; others first.
+    Again,
+    /// It is over: `opened`, and why.
+    Closed(bool, Reason),
+}
+
+/// So many bytes are read from one connection before the others get their turn.
+const BUDGET: usize = 256 << 10;
+/// The shared buffer for reading.
+pub(crate) const READ: usize = 64 << 10;
+/// How long a peer may go on sending after we are done with it, and how much.
+const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
+/// A shared buffer that a large request made larger than this is given back.
+const KEEP: usize = 1 << 20;
+
+/// Why the loop over events stopped.
+enum Stop {
+    NeedData,
+    Paused,
+    Closed(Reason),
+}
+
+impl<P: Protocol> Connection<P> {
+    pub(crate) fn new(transport: Transport, tag: u64, generation: u32, deadline: Moment) -> Self {
+        Self {
+            transport,
+            tag,
+            generation,
+            ready: Ready::default(),
+            listed: false,
+            state: State::Connecting,
+            deadlines: Deadlines::new(deadline),
+            input: Buffer::default(),
+            need: 0,
+            out: Vec::new(),
+        }
+    }
+
+    pub(crate) fn protocol(&mut self) -> Option<(&mut P, &mut Vec<u8>)> {
+        match &mut self.state {
+            State::Open(protocol) => Some((protocol, &mut self.out)),
+            _ => None,
+        }
+    }
+
+    /// Says the goodbye of the protocol, as far as the socket takes it.
+    pub(crate) fn farewell(&mut self) {
+        if let State::Open(protocol) = &mut self.state {
+            protocol.close(&mut self.out);
+            // What cannot be written now is not worth waiting for.
+            let _ = self.transport.flush(&self.out);
+        }
+    }
+
+    /// Whatever paused the machine may be over.
+    pub(crate) fn unpause(&mut self) {
+        self.ready.paused = false;
+        self.need = 0;
+    }
+
+    /// Does everything that can be done now.
+    pub(crate) fn drive<H: Handler<P>>(&mut self, at: At, handler: &mut H, lent: &mut Lent) -> After {
+        if matches!(self.state, State::Connecting) {
+            match self.open(at, handler) {
+                Ok(true) => {}
+                Ok(false) => return After::Keep,
+                Err(error) => return After::Closed(false, Reason::Io(error)),
+            }
+        }
+        if matches!(self.state, State::Leaving { .. }) {
+            return self.leave(lent);
+        }
+        let mut out = mem::take(&mut self.out);
+        let own = out.capacity() > 0;
+        if !own {
+            out = mem::take(&mut lent.out);
+        }
+        let mut result = self.work(at, handler, &mut out, &mut lent.read);
+        // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
+        let goodbye = result.is_err() && !out.is_empty();
+        let written = self.write(at, &mut out);
+        if let Err(error) = &written {
+            out.clear();
+            if result.is_ok() {
+                result = Err(self.last_words(at, handler, &mut out, &mut lent.read, error));
+                out.clear();
+            }
+        }
+        if !out.is_empty() {
+            self.out = out;
+        } else if !own && out.capacity() <= KEEP {
+            lent.out = out;
+        }
+        match result {
+            Ok(after) => after,
+            Err(reason) => {
+                let (opened, reason) = self.abort(at, handler, reason);
+                if !goodbye || written.is_err() {
+                    return After::Closed(opened, reason);
+                }
+                self.state = State::Leaving { reason, opened, finished: false };
+                self.deadlines.leave(at.now + LEAVING);
+                self.leave(lent)
+            }
+        }
+    }
+
+    /// A write failed. The peer may have said why before it hung up: what it sent is read before the connection closes.
+    fn last_words<H: Handler<P>>(
+        &mut self,
+        at: At,
+        handler: &mut H,
+        out: &mut Vec<u8>,
+        read: &mut [u8],
+        error: &io::Error,
+    ) -> Reason {
+        self.ready.readable = true;
+        let mut budget = BUDGET;
+        while self.ready.readable && !self.ready.paused && budget > 0 {
+            match self.read(at, handler, out, read, &mut budget) {
+                Ok(()) => {}
+                Err(Reason::Io(_) | Reason::Ended) => break,
+                Err(reason) => return reason,
+            }
+        }
+        Reason::Io(io::Error::new(error.kind(), error.to_string()))
+    }
+
+    /// Ends it, whatever it does: its exchanges fail, and it closes.
+    pub(crate) fn abort<H: Handler<P>>(&mut self, at: At, handler: &mut H, reason: Reason) -> (bool, Reason) {
+        match mem::replace(&mut self.state, State::Connecting) {
+            State::Connecting => (false, reason),
+            State::Open(mut protocol) => {
+                disown(&mut protocol, at, handler, &reason);
+                (true, reason)
+            }
+            State::Leaving { reason, opened, .. } => (opened, reason),
+        }
+    }
+
+    fn open<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> io::Result<bool> {
+        if !self.transport.is_connected()? {
+            return Ok(false);
+        }
+        self.deadlines.phase = Moment::NEVER;
+        self.accepted(at, handler);
+        Ok(true)
+    }
+
+    /// The transport is up.
+    pub(crate) fn accepted<H: Handler<P>>(&mut self, at: At, handler: &mut H) {
+        let established = Established::default();
+        let mut protocol = handler.connected(at, established);
+        protocol.connected(established, &mut self.out);
+        self.state = State::Open(protocol);
+    }
+
+    /// Reads, lets the handler send, and again, until there is nothing to do or it is the turn of others.
+    fn work<H: Handler<P>>(
+        &mut self,
+        at: At,
+        handler: &mut H,
+        out: &mut Vec<u8>,
+        read: &mut [u8],
+    ) -> Result<After, Reason> {
+        let mut budget = BUDGET;
+        let mut look = !self.input.is_empty() || self.ready.eof;
+        loop {
+            if look && !self.ready.paused {
+                self.receive_unread(at, handler, out)?;
+            }
+            while self.ready.readable && !self.ready.paused && budget > 0 {
+                self.read(at, handler, out, read, &mut budget)?;
+            }
+            // After sending, the machine is asked again: it may want now what it did not want before, or be done.
+            look = self.send(at, handler, out)?;
+            if look {
+                self.ready.paused = false;
+            }
+            let readable = self.ready.readable && !self.ready.paused;
+            if budget == 0 && (readable || look) {
+                return Ok(After::Again);
+            }
+            if !look && !readable {
+                return Ok(After::Keep);
+            }
+        }
+    }
+
+    /// One read from the socket, and all events in it.
+    fn read<H: Handler<P>>(
+        &mut self,
+        at: At,
+        handler: &mut H,
+        out: &mut Vec<u8>,
+        shared: &mut [u8],
+        budget: &mut usize,
+    ) -> Result<(), Reason> {
+        let direct = self.input.is_empty();
+        let room = if direct {
+            &mut *shared
+        } else {
+            // Never more than what came already: a peer's number alone reserves nothing.
+            let unread = self.input.unread().len();
+            self.input.room(self.need.saturating_sub(unread).min(unread.max(READ)))
+        };
+        let size = room.len();
+        let bytes = match self.transport.fill(room).map_err(Reason::Io)? {
+            Filled::Empty => {
+                self.ready.readable = false;
+                return Ok(());
+            }
+            Filled::Eof => {
+                (self.ready.eof, self.ready.readable) = (true, false);
+                self.need = 0;
+                return self.receive_unread(at, handler, out);
+            }
+            Filled::Bytes(bytes) => bytes,
+        };
+        self.deadlines.touch(at.now);
+        *budget = budget.saturating_sub(bytes);
+        if bytes < size && DRAINED_BY_SHORT_READ && !self.ready.read_closed {
+            self.ready.readable = false;
+        }
+        if direct {
+            let mut used = 0;
+            let stop = receive(&mut self.state, at, handler, &shared[..bytes], false, &mut used, out, &mut self.need);
+            if used < bytes {
+                self.input.push(&shared[used..bytes]);
+            }
+            self.stopped(stop)
+        } else {
+            self.input.filled(bytes);
+            self.receive_unread(at, handler, out)
+        }
+    }
+
+    /// All events in what is unread.
+    fn receive_unread<H: Handler<P>>(&mut self, at: At, handler: &mut H, out: &mut Vec<u8>) -> Result<(), Reason> {
+        let unread = self.input.unread();
+        if unread.len() < self.need {
+            return Ok(());
+        }
+        let mut used = 0;
+        let stop = receive(&mut self.state, at, handler, unread, self.ready.eof, &mut used, out, &mut self.need);
+        self.input.consume(used);
+        self.stopped(stop)
+    }
+
+    fn stopped(&mut self, stop: Stop) -> Result<(), Reason> {
+        match stop {
+            Stop::NeedData if self.ready.eof => Err(Reason::Ended),
+            Stop::NeedData => Ok(()),
+            Stop::Paused => {
+                self.ready.paused = true;
+                Ok(())
+            }
+            Stop::Closed(reason) => Err(reason),
+        }
+    }
+
+    /// Lets the handler send, requests first. Returns whether anything was sent.
+    fn send<H: Handler<P>>(&mut self, at: At, handler: &mut H, out: &mut Vec<u8>) -> Result<bool, Reason> {
+        let State::Open(protocol) = &mut self.state else { return Ok(false) };
+        let mut sent = false;
+        if out.len() < HIGH_WATER && protocol.slots() > 0 {
+            let deadlines = &mut self.deadlines;
+            let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false };
+            handler.pull(at, &mut sender);
+            sent = sender.sent;
+            if sender.close {
+                return Err(Reason::Owner);
+            }
+        }
+        while out.len() < HIGH_WATER
+            && let Some((id, room)) = protocol.wants_data()
+        {
+            let room = room.min(HIGH_WATER - out.len());
+            let refused = match handler.chunk(at, id, room) {
+                Chunk::Data { bytes, last } => {
+                    sent = true;
+                    protocol.send_data(id, bytes, last, out).err()
+                }
+                Chunk::Trailers(trailers) => {
+                    sent = true;
+                    protocol.send_trailers(id, trailers, out).err()
+                }
+                Chunk::Later => {
+                    protocol.stall(id);
+                    None
+                }
+                Chunk::Failed => Some(Refused::Misuse("the source of the body failed")),
+            };
+            if let Some(refused) = refused {
+                let reason = Reason::Body(refused);
+                let close = !protocol.cancel(id, out);
+                handler.on_failed(at, id, &reason, Replay::Unknown);
+                if close {
+                    return Err(reason);
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    fn write(&mut self, at: At, out: &mut Vec<u8>) -> io::Result<()> {
+        if out.is_empty() || !self.ready.writable {
+            return Ok(());
+        }
+        let sent = self.transport.flush(out)?;
+        if sent > 0 {
+            self.deadlines.touch(at.now);
+        }
+        if sent == out.len() {
+            out.clear();
+        } else {
+            self.ready.writable = false;
+            out.drain(..sent);
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, lent: &mut Lent) -> After {
+        let State::Leaving { finished, .. } = &mut self.state else { return After::Keep };
+        if !self.out.is_empty() && self.ready.writable {
+            match self.transport.flush(&self.out) {
+                Ok(sent) => {
+                    self.ready.writable = sent == self.out.len();
+                    self.out.drain(..sent);
+                }
+                Err(_) => return self.left(),
+            }
+        }
+        if self.out.is_empty() && !*finished {
+            *finished = true;
+            self.transport.finish();
+        }
+        for _ in 0..BUDGET / READ {
+            if self.ready.eof {
+                break;
+            }
+            match self.transport.fill(&mut lent.read) {
+                Ok(Filled::Bytes(_)) => {}
+                Ok(Filled::Empty) => return After::Keep,
+                Ok(Filled::Eof) | Err(_) => self.ready.eof = true,
+            }
+        }
+        if self.ready.eof && !self.out.is_empty() { After::Keep } else { self.left() }
+    }
+
+    fn left(&mut self) -> After {
+        match mem::replace(&mut self.state, State::Connecting) {
+            State::Leaving { reason, opened, .. } => After::Closed(opened, reason),
+            _ => After::Closed(true, Reason::Ended),
+        }
+    }
+}
+
+/// On these systems a read that does not fill its buffer has emptied the socket, so that the read which would only say
+/// so is saved (epoll(7), kqueue(2)). Not when the peer has ended the stream: the end must be read.
+const DRAINED_BY_SHORT_READ: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
+/// What is to be done when the event, and with it the borrow of the machine, is gone.
+enum Todo {
+    Next,
+    Hold(ExchangeId),
+    Cancel(ExchangeId),
+    Switch(ExchangeId),
+    Stop(Stop),
+}
+
+/// Hands all events in `bytes` to the handler.
+#[allow(clippy::too_many_arguments)] // These are parts of one connection, borrowed apart.
+fn receive<P: Protocol, H: Handler<P>>(
+    state: &mut State<P>,
+    at: At,
+    handler: &mut H,
+    bytes: &[u8],
+    eof: bool,
+    used: &mut usize,
+    out: &mut Vec<u8>,
+    need: &mut usize,
+) -> Stop {
+    let State::Open(protocol) = state else { return Stop::NeedData };
+    loop {
+        let input = Input { bytes: &bytes[*used..], eof };
+        // The event must be gone before the machine can be asked for anything else.
+        let todo = {
+            let (consumed, event) = match protocol.receive(input, out) {
+                Ok(step) => step,
+                Err(error) => return Stop::Closed(Reason::Protocol(error)),
+            };
+            *used += consumed;
+            match event {
+                Event::NeedData { at_least } => {
+                    *need = bytes.len() - *used + at_least;
+                    Todo::Stop(Stop::NeedData)
+                }
+                Event::Progress => Todo::Next,
+                Event::Paused => Todo::Stop(Stop::Paused),
+                Event::Message { id, message, done } => match handler.on_message(at, Some(id), message, done) {
+                    Flow::Hold if !done => Todo::Hold(id),
+                    Flow::Cancel if !done => Todo::Cancel(id),
+                    _ => Todo::Next,
+                },
+                Event::Push(message) => {
+                    handler.on_message(at, None, message, true);
+                    Todo::Next
+                }
+                Event::Failed { id, error, replay } => {
+                    handler.on_failed(at, id, &Reason::Protocol(error), replay);
+                    Todo::Next
+                }
+                Event::StartTls => Todo::Stop(Stop::Closed(Reason::Io(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "the protocol asks for TLS, which this transport does not have",
+                )))),
+                Event::Switched { id } => Todo::Switch(id),
+                Event::Closed => Todo::Stop(Stop::Closed(Reason::Finished)),
+            }
+        };
+        match todo {
+            Todo::Next => {}
+            Todo::Stop(stop) => return stop,
+            Todo::Hold(id) => protocol.hold(id),
+            Todo::Cancel(id) => {
+                if !protocol.cancel(id, out) {
+                    return Stop::Closed(Reason::Owner);
+                }
+            }
+            Todo::Switch(id) => match handler.switched(at, id) {
+                // The unread bytes stay where they are: they are the new machine's.
+                Some(next) => {
+                    *protocol = next;
+                    protocol.connected(Established::default(), out);
+                }
+                None => return Stop::Closed(Reason::Finished),
+            },
+        }
+    }
+}
+
+/// Tells the handler of every exchange that a machine leaves behind.
+fn disown<P: Protocol, H: Handler<P>>(protocol: &mut P, at: At, handler: &mut H, reason: &Reason) {
+    // The rule of the end, for all machines: what was open when the stream ended was cut off.
+    const CUT_OFF: &Reason = &Reason::Protocol(Error::UnexpectedEof);
+    while let Some((id, replay)) = protocol.unfinished() {
+        handler.on_failed(at, id, if matches!(reason, Reason::Ended) { CUT_OFF } else { reason }, replay);
+    }
+}

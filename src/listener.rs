@@ -1,0 +1,125 @@
+//! Sockets that accept connections, for servers on the reactor. Knows nothing of what the connections are for.
+
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+
+use crate::transport::Transport;
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub struct Listener(Socket);
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(mio::net::TcpListener),
+    #[cfg(unix)]
+    Unix(mio::net::UnixListener),
+}
+
+impl Listener {
+    /// Listens on an address; port 0 lets the system choose.
+    pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self(Socket::Tcp(mio::net::TcpListener::bind(address)?)))
+    }
+
+    /// Listens on a unix socket, whose file must not exist.
+    #[cfg(unix)]
+    pub fn unix(path: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self(Socket::Unix(mio::net::UnixListener::bind(path)?)))
+    }
+
+    /// Where it listens; an error for unix sockets.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.0 {
+            Socket::Tcp(listener) => listener.local_addr(),
+            #[cfg(unix)]
+            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn accept(&self) -> io::Result<Transport> {
+        match &self.0 {
+            Socket::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                Ok(Transport::Tcp(stream))
+            }
+            #[cfg(unix)]
+            Socket::Unix(listener) => Ok(Transport::Unix(listener.accept()?.0)),
+        }
+    }
+}
+
+/// The listeners of a reactor, and which of them may have somebody waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    all: Vec<(Listener, u64, bool)>,
+    /// The system had no room for another connection: try again soon.
+    full: bool,
+}
+
+/// How soon.
+const FULL: Duration = Duration::from_millis(20);
+
+impl Listeners {
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        mut listener: Listener,
+        tag: u64,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<()> {
+        match &mut listener.0 {
+            Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE)?,
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.register(registry, token, Interest::READABLE)?,
+        }
+        self.all.push((listener, tag, false));
+        Ok(())
+    }
+
+    pub(crate) fn ready(&mut self, index: usize) {
+        if let Some((_, _, ready)) = self.all.get_mut(index) {
+            *ready = true;
+        }
+    }
+
+    /// How long a turn may wait at most.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.full.then_some(FULL)
+    }
+
+    /// A connection that came, and the tag of its listener.
+    pub(crate) fn accept(&mut self) -> Option<(Transport, u64)> {
+        for (listener, tag, ready) in &mut self.all {
+            while *ready {
+                match listener.accept() {
+                    Ok(stream) => {
+                        self.full = false;
+                        return Some((stream, *tag));
+                    }
+                    // The one at the front gave up while it waited.
+                    Err(error)
+                        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => *ready = false,
+                    // Out of descriptors or memory. It stays ready, and the next turn tries again.
+                    Err(_) => {
+                        self.full = true;
+                        break;
+                    }
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,427 @@
+//! The loop: a poll, a slab of connections, a list of those that have more to do, alarms, and a waker. Knows no protocol
+//! and no message; everything about those goes through [`Handler`].
+//!
+//! One turn waits for readiness once, drives every connection that is ready (reading, letting the handler send, writing),
+//! then those on the list, then those whose deadline has passed. Nothing is registered twice, and nothing is scanned.
+//!
+//! A protocol of your own needs [`Protocol`], [`Handler`] and this: see `examples/own_protocol.rs`.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aquests_protocols::{Error, ExchangeId, Protocol, Refused};
+use mio::{Events, Poll, Token};
+use slab::Slab;
+
+use crate::connection::{After, Connection, Lent, READ};
+pub use crate::handler::{At, Chunk, Flow, Handler, Sender};
+pub use crate::listener::Listener;
+use crate::listener::Listeners;
+use crate::precise::Alarm;
+pub use crate::time::Moment;
+use crate::timers::{Alarms, Missed};
+pub use crate::transport::Address;
+use crate::transport::Transport;
+
+/// The name of a connection: its place in the slab, and a generation, so that what is late hits nobody else.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(u64);
+
+impl Key {
+    pub(crate) fn new(index: usize, generation: u32) -> Self {
+        debug_assert!(index <= u32::MAX as usize);
+        Key(u64::from(generation) << 32 | index as u64)
+    }
+
+    fn index(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// As a number, for logs.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}.{})", self.index(), self.generation())
+    }
+}
+
+/// Why a connection closed, or an exchange on it failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The system said so: refused, reset, unreachable, …
+    Io(io::Error),
+    /// The peer ended the stream.
+    Ended,
+    /// The protocol was over, as one side had announced.
+    Finished,
+    /// The peer broke the protocol or a limit.
+    Protocol(Error),
+    /// The deadline set by [`Reactor::connect`] or [`Sender::set_deadline`] passed.
+    Deadline,
+    /// Nothing was read or written for longer than [`Sender::set_silence`] allows.
+    Silent,
+    /// The handler or the owner of the reactor wanted it.
+    Owner,
+    /// The body of a request could not be sent to its end.
+    Body(Refused),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Io(error) => error.fmt(f),
+            Reason::Ended => f.write_str("the peer closed the connection"),
+            Reason::Finished => f.write_str("the connection was over, as announced"),
+            Reason::Protocol(error) => error.fmt(f),
+            Reason::Deadline => f.write_str("the time limit passed"),
+            Reason::Silent => f.write_str("nothing was heard for too long"),
+            Reason::Owner => f.write_str("closed by this side"),
+            Reason::Body(refused) => refused.fmt(f),
+        }
+    }
+}
+
+/// Connections that speak `P`, and the loop that drives them.
+#[derive(Debug)]
+pub struct Reactor<P> {
+    poll: Poll,
+    events: Events,
+    inner: Inner<P>,
+    listeners: Listeners,
+    alarm: Alarm,
+    waker: Waker,
+}
+
+/// What is borrowed while events are looked at.
+#[derive(Debug)]
+struct Inner<P> {
+    connections: Slab<Connection<P>>,
+    /// Connections that have more to do although no readiness will be told.
+    list: VecDeque<Key>,
+    alarms: Alarms,
+    lent: Lent,
+    generation: u32,
+    start: Instant,
+    now: Moment,
+    /// Connections driven since the clock was read.
+    driven: u32,
+}
+
+/// Wakes a reactor out of its turn, from any thread. A wake-up is never lost: one that comes between two turns ends the
+/// next at once.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<mio::Waker>);
+
+impl Waker {
+    /// Ends the turn that waits, or the next one.
+    pub fn wake(&self) -> io::Result<()> {
+        self.0.wake()
+    }
+}
+
+// Tokens are keys. No connection has this generation: it names what else can be ready.
+const SPECIAL: u32 = u32::MAX;
+const WAKER: usize = 0;
+const ALARM: usize = 1;
+const LISTENER: usize = 2;
+const _: () = assert!(usize::BITS == 64, "a token holds an index and a generation");
+
+/// Readiness that one turn takes at most.
+const EVENTS: usize = 1024;
+/// The clock is read again after so many connections, so that a long turn does not falsify times.
+const CLOCK: u32 = 32;
+
+fn special(number: usize) -> Token {
+    Token(Key::new(number, SPECIAL).0 as usize)
+}
+
+impl<P: Protocol> Reactor<P> {
+    /// An empty reactor.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Waker(Arc::new(mio::Waker::new(poll.registry(), special(WAKER))?));
+        let alarm = Alarm::new(poll.registry(), special(ALARM))?;
+        let inner = Inner {
+            connections: Slab::new(),
+            list: VecDeque::new(),
+            alarms: Alarms::default(),
+            lent: Lent { read: vec![0; READ].into_boxed_slice(), out: Vec::with_capacity(4 << 10) },
+            generation: 0,
+            start: Instant::now(),
+            now: Moment::START,
+            driven: 0,
+        };
+        Ok(Self { poll, events: Events::with_capacity(EVENTS), inner, listeners: Listeners::default(), alarm, waker })
+    }
+
+    /// Begins to connect. The outcome is told by [`Handler::connected`] or [`Handler::on_closed`]; an error here means
+    /// that the system refused at once and the handler hears nothing. `tag` comes back with every event.
+    pub fn connect(&mut self, address: &Address, tag: u64, deadline: Moment) -> io::Result<Key> {
+        let transport = Transport::connect(address)?;
+        let key = self.inner.insert(self.poll.registry(), transport, tag, deadline)?;
+        let connection = &mut self.inner.connections[key.index()];
+        connection.deadlines.arm(&mut self.inner.alarms, key);
+        Ok(key)
+    }
+
+    /// Accepts connections from now on. `tag` comes with every event of each of them.
+    pub fn listen(&mut self, listener: Listener, tag: u64) -> io::Result<()> {
+        let token = special(LISTENER + self.listeners.len());
+        self.listeners.add(listener, tag, self.poll.registry(), token)
+    }
+
+    /// Accepts no more.
+    pub fn stop_listening(&mut self) {
+        self.listeners = Listeners::default();
+    }
+
+    /// Waits for something to happen, at most for `timeout` (`None`: for ever), and deals with all that did. Deadlines
+    /// end the wait by themselves.
+    pub fn turn<H: Handler<P>>(&mut self, timeout: Option<Duration>, handler: &mut H) -> io::Result<()> {
+        self.inner.read_clock();
+        let wait = self.wait(timeout);
+        match self.poll.poll(&mut self.events, wait) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let inner = &mut self.inner;
+        inner.read_clock();
+        // Those that were on the list before this turn, each once.
+        let listed = inner.list.len();
+        for event in &self.events {
+            let key = Key(event.token().0 as u64);
+            if key.generation() != SPECIAL {
+                inner.ready(key, event, handler);
+            } else if key.index() >= LISTENER {
+                self.listeners.ready(key.index() - LISTENER);
+            } else if key.index() == ALARM {
+                self.alarm.rang();
+            }
+        }
+        while let Some((stream, tag)) = self.listeners.accept() {
+            inner.accept(self.poll.registry(), stream, tag, handler);
+        }
+        for _ in 0..listed {
+            let Some(key) = inner.list.pop_front() else { break };
+            if let Some(connection) = inner.get(key) {
+                connection.listed = false;
+                inner.drive(key, handler);
+            }
+        }
+        while let Some((due, key)) = inner.alarms.pop(inner.now) {
+            inner.ring(due, key, handler);
+        }
+        Ok(())
+    }
+
+    /// Lets a connection pull: it may have been quiet because nothing was queued.
+    pub fn wake(&mut self, key: Key) {
+        self.inner.list(key);
+    }
+
+    /// Undoes [`Flow::Hold`] or [`Chunk::Later`].
+    pub fn resume(&mut self, key: Key, id: ExchangeId) {
+        if let Some(connection) = self.inner.get(key) {
+            connection.unpause();
+            if let Some((protocol, out)) = connection.protocol() {
+                protocol.resume(id, out);
+            }
+            self.inner.list(key);
+        }
+    }
+
+    /// Gives an exchange up; it is not named again. The connection closes if that is the only way.
+    pub fn cancel<H: Handler<P>>(&mut self, key: Key, id: ExchangeId, handler: &mut H) {
+        let Some(connection) = self.inner.get(key) else { return };
+        connection.unpause();
+        let close = connection.protocol().is_some_and(|(protocol, out)| !protocol.cancel(id, out));
+        if close {
+            self.inner.close(key, Reason::Owner, handler);
+        } else {
+            self.inner.list(key);
+        }
+    }
+
+    /// Closes a connection now, after the goodbye of its protocol if that can be written at once.
+    pub fn close<H: Handler<P>>(&mut self, key: Key, handler: &mut H) {
+        if let Some(connection) = self.inner.get(key) {
+            connection.farewell();
+            self.inner.close(key, Reason::Owner, handler);
+        }
+    }
+
+    /// Ends the next turn at this point in time, to the microsecond where the system can (Linux), else to the
+    /// millisecond. One at a time: the last call counts.
+    pub fn set_alarm(&mut self, due: Moment) {
+        self.alarm.due = due;
+    }
+
+    /// When [`turn`](Self::turn) should be called at the latest. Now, while connections have more to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let due =
+            if self.inner.list.is_empty() { self.inner.alarms.next().min(self.alarm.due) } else { self.inner.now };
+        (due != Moment::NEVER).then(|| self.inner.start + due.since(Moment::START))
+    }
+
+    /// The time, read from the clock.
+    pub fn now(&mut self) -> Moment {
+        self.inner.read_clock();
+        self.inner.now
+    }
+
+    /// The point in time as others count it.
+    pub fn instant(&self, moment: Moment) -> Instant {
+        self.inner.start + moment.since(Moment::START)
+    }
+
+    /// Connections of all states.
+    pub fn len(&self) -> usize {
+        self.inner.connections.len()
+    }
+
+    /// No connection at all.
+    pub fn is_empty(&self) -> bool {
+        self.inner.connections.is_empty()
+    }
+
+    /// Wakes this reactor from other threads.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Option<Duration> {
+        if !self.inner.list.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.inner.now;
+        let alarms = match self.inner.alarms.next() {
+            Moment::NEVER => None,
+            due => Some(due.since(now)),
+        };
+        let wait = [timeout, alarms, self.alarm.wait(now), self.listeners.wait()].into_iter().flatten().min();
+        wait
+    }
+}
+
+#[cfg(unix)]
+impl<P> std::os::fd::AsFd for Reactor<P> {
+    /// Readable when the kernel has something for this reactor: for use in another loop, together with
+    /// [`Reactor::next_deadline`].
+    #[allow(unsafe_code)]
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        use std::os::fd::{AsRawFd, BorrowedFd};
+        // SAFETY: the descriptor is the poll's own, which lives as long as `self` and so as long as the borrow.
+        unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) }
+    }
+}
+
+impl<P: Protocol> Inner<P> {
+    fn read_clock(&mut self) {
+        self.now = Moment::START + self.start.elapsed();
+        self.driven = 0;
+    }
+
+    fn insert(
+        &mut self,
+        registry: &mio::Registry,
+        mut transport: Transport,
+        tag: u64,
+        deadline: Moment,
+    ) -> io::Result<Key> {
+        let entry = self.connections.vacant_entry();
+        let key = Key::new(entry.key(), self.generation);
+        transport.register(registry, Token(key.0 as usize))?;
+        entry.insert(Connection::new(transport, tag, self.generation, deadline));
+        self.generation = (self.generation + 1) % SPECIAL;
+        Ok(key)
+    }
+
+    fn get(&mut self, key: Key) -> Option<&mut Connection<P>> {
+        self.connections.get_mut(key.index()).filter(|connection| connection.generation == key.generation())
+    }
+
+    fn list(&mut self, key: Key) {
+        if let Some(connection) = self.get(key)
+            && !mem::replace(&mut connection.listed, true)
+        {
+            self.list.push_back(key);
+        }
+    }
+
+    fn ready<H: Handler<P>>(&mut self, key: Key, event: &mio::event::Event, handler: &mut H) {
+        let Some(connection) = self.get(key) else { return };
+        let ready = &mut connection.ready;
+        ready.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        ready.writable |= event.is_writable() || event.is_error();
+        ready.read_closed |= event.is_read_closed() || event.is_error();
+        self.drive(key, handler);
+    }
+
+    fn accept<H: Handler<P>>(&mut self, registry: &mio::Registry, stream: Transport, tag: u64, handler: &mut H) {
+        // Without a registration the peer sees a connection that closes, which is all that can be said here.
+        if let Ok(key) = self.insert(registry, stream, tag, Moment::NEVER) {
+            let at = At { key, tag, now: self.now };
+            self.connections[key.index()].accepted(at, handler);
+            self.list(key);
+        }
+    }
+
+    fn drive<H: Handler<P>>(&mut self, key: Key, handler: &mut H) {
+        self.driven += 1;
+        if self.driven > CLOCK {
+            self.read_clock();
+        }
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(key.index()) else { return };
+        let at = At { key, tag: connection.tag, now };
+        match connection.drive(at, handler, &mut self.lent) {
+            After::Keep => connection.deadlines.arm(&mut self.alarms, key),
+            After::Again => {
+                connection.deadlines.arm(&mut self.alarms, key);
+                self.list(key);
+            }
+            After::Closed(opened, reason) => self.remove(at, opened, &reason, handler),
+        }
+    }
+
+    fn ring<H: Handler<P>>(&mut self, due: Moment, key: Key, handler: &mut H) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(key.index()) else { return };
+        if connection.generation != key.generation() {
+            return;
+        }
+        match connection.deadlines.ring(due, now, &mut self.alarms, key) {
+            None => {}
+            Some(Missed::Phase) => self.close(key, Reason::Deadline, handler),
+            Some(Missed::Silence) => self.close(key, Reason::Silent, handler),
+        }
+    }
+
+    fn close<H: Handler<P>>(&mut self, key: Key, reason: Reason, handler: &mut H) {
+        let now = self.now;
+        let Some(connection) = self.get(key) else { return };
+        let at = At { key, tag: connection.tag, now };
+        let (opened, reason) = connection.abort(at, handler, reason);
+        self.remove(at, opened, &reason, handler);
+    }
+
+    fn remove<H: Handler<P>>(&mut self, at: At, opened: bool, reason: &Reason, handler: &mut H) {
+        // The socket closes before the handler hears of it, so that it can open another under the same limit.
+        drop(self.connections.remove(at.key.index()));
+        handler.on_closed(at, opened, reason);
+    }
+}
