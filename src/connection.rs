@@ -51,6 +51,8 @@ pub(crate) struct Ready {
     eof: bool,
     /// The machine wants no input.
     paused: bool,
+    /// The machine was told something from outside, and may have something to say about it.
+    told: bool,
 }
 
 /// What all connections of a reactor lend from it: one at a time needs them.
@@ -121,6 +123,7 @@ impl<P: Protocol> Connection<P> {
     /// Whatever paused the machine may be over.
     pub(crate) fn unpause(&mut self) {
         self.ready.paused = false;
+        self.ready.told = true;
         self.need = 0;
     }
 
@@ -230,7 +233,7 @@ impl<P: Protocol> Connection<P> {
         read: &mut [u8],
     ) -> Result<After, Reason> {
         let mut budget = BUDGET;
-        let mut look = !self.input.is_empty() || self.ready.eof;
+        let mut look = mem::take(&mut self.ready.told) || !self.input.is_empty() || self.ready.eof;
         loop {
             if look && !self.ready.paused {
                 self.receive_unread(at, handler, out)?;
@@ -459,7 +462,7 @@ fn receive<P: Protocol, H: Handler<P>>(
             *used += consumed;
             match event {
                 Event::NeedData { at_least } => {
-                    *need = bytes.len() - *used + at_least;
+                    *need = at_least.max(bytes.len() - *used + 1);
                     Todo::Stop(Stop::NeedData)
                 }
                 Event::Progress => Todo::Next,

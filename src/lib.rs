@@ -1,13 +1,24 @@
 //! Asks many servers many things at once, from one thread, without tokio.
 
 mod buffer;
+pub mod client;
 mod connection;
+mod error;
 mod handler;
 mod listener;
+#[cfg(feature = "load")]
+pub mod load;
 mod precise;
 pub mod reactor;
+mod report;
+mod resolve;
 mod time;
 mod timers;
 mod transport;
+mod url;
+mod wire;
 
 pub use aquests_protocols as protocols;
+pub use error::{Error, ErrorKind, Phase};
+pub use report::{Latency, Report};
+pub use url::Url;

@@ -18,6 +18,15 @@ pub enum Error {
     UnexpectedEof,
     /// The peer sent what the protocol forbids.
     Violation(Violation),
+    /// The peer ended this exchange and no other, with a code of its protocol. No fault of anybody's.
+    Reset {
+        /// The code: an HTTP/2 error code, for example.
+        code: u64,
+    },
+    /// The peer did not run this exchange because one before it had failed.
+    Skipped,
+    /// The peer let nobody in: wrong password, too many connections. What it said came as a push.
+    Rejected,
 }
 
 /// A limit that was reached: what it limits, and its value in the unit that its name says.
@@ -67,6 +76,9 @@ impl fmt::Display for Error {
             Error::TooLarge(limit) => write!(f, "{} over {}", limit.what, limit.value),
             Error::UnexpectedEof => f.write_str("the connection ended in the middle of a message"),
             Error::Violation(violation) => violation.fmt(f),
+            Error::Reset { code } => write!(f, "the peer ended the exchange with code {code}"),
+            Error::Skipped => f.write_str("not run, because a request before it had failed"),
+            Error::Rejected => f.write_str("the peer rejected the connection"),
         }
     }
 }

@@ -13,8 +13,8 @@
 //! 3. While [`Protocol::wants_data`] names an exchange, give it the next part of its body with [`Protocol::send_data`],
 //!    end it, or [`Protocol::stall`] it.
 //! 4. Write `out` to the transport.
-//! 5. Read what came, and call [`Protocol::receive`] with all unread bytes. Look at the event, let go of it, drop as many
-//!    bytes from the front of the input as it used, and call again, until it says [`Event::NeedData`] or
+//! 5. Read what came, and call [`Protocol::receive`] with all unread bytes. Look at the event, let go of it, drop as
+//!    many bytes from the front of the input as it used, and call again, until it says [`Event::NeedData`] or
 //!    [`Event::Paused`]. Then go to 2.
 //! 6. When the transport ends, say so with [`Input::eof`], and after an error or the end take from
 //!    [`Protocol::unfinished`] every exchange that got no whole answer.
@@ -25,7 +25,7 @@
 //!
 //! - **Splits.** Any cut of the same bytes gives the same events (runs of body data joined).
 //! - **Conservation.** Every exchange that `send` accepted ends exactly once: with a message that is `done`, with
-//!   [`Event::Failed`], by [`Protocol::cancel`], or in [`Protocol::unfinished`].
+//!   [`Event::Failed`] or [`Event::Switched`], by [`Protocol::cancel`], or in [`Protocol::unfinished`].
 //! - **Linear work, bounded memory.** A half-received message is not scanned again from its start, and nothing is
 //!   reserved because a peer said a number.
 //! - **Sticky errors.** After an `Err`, `receive` returns it again; `out` holds the goodbye, if the protocol has one.
@@ -47,8 +47,8 @@ pub use error::{Error, Limit, Refused, Replay, Violation};
 
 /// One side of one wire protocol, as a state machine.
 ///
-/// For a client, an exchange is a request and its answer, and the caller names it. For a server, the machine numbers the
-/// requests as they come, `Request` is the answer, and `Message` is the request. What a protocol rarely needs has a
+/// For a client, an exchange is a request and its answer, and the caller names it. For a server, the machine numbers
+/// the requests as they come, `Request` is the answer, and `Message` is the request. What a protocol rarely needs has a
 /// default.
 pub trait Protocol {
     /// What is sent to open an exchange (a client's request) or to answer it (a server's response).
@@ -74,7 +74,8 @@ pub trait Protocol {
         out: &mut Vec<u8>,
     ) -> Result<(usize, Event<Self::Message<'a>>), Error>;
 
-    /// How many requests [`send`](Self::send) would take now.
+    /// How many requests [`send`](Self::send) would take now. One that must be alone on the connection may be refused
+    /// with [`Refused::NotNow`] nevertheless: try it again after the next event, not before.
     fn slots(&self) -> usize;
 
     /// The exchange whose body may go on, and how many bytes the protocol has room for. Round-robin among several.
@@ -82,8 +83,9 @@ pub trait Protocol {
         None
     }
 
-    /// Appends the next part of a body; `last` ends it. Returns how many bytes of `data` were taken: all of them when it
-    /// is no longer than the room that [`wants_data`](Self::wants_data) named.
+    /// Appends the next part of a body; `last` ends it. Returns how many bytes of `data` were taken: all of them when
+    /// it is no longer than the room that [`wants_data`](Self::wants_data) named. Where not all were taken, `last` does
+    /// not count yet. An end without data needs no room, and may be given to an exchange that is not named.
     fn send_data(&mut self, id: ExchangeId, data: &[u8], last: bool, out: &mut Vec<u8>) -> Result<usize, Refused> {
         let _ = (id, data, last, out);
         Err(Refused::Misuse("this protocol sends no bodies in parts"))
@@ -101,7 +103,8 @@ pub trait Protocol {
         let _ = id;
     }
 
-    /// The reader of this exchange is slow: give the peer no more credit for it, or answer [`Event::Paused`].
+    /// The reader of this exchange is slow: give the peer no more credit for it, or answer [`Event::Paused`]. What was
+    /// on its way may still be told, up to the credit that the peer had.
     fn hold(&mut self, id: ExchangeId) {
         let _ = id;
     }
@@ -111,7 +114,8 @@ pub trait Protocol {
         let _ = (id, out);
     }
 
-    /// Never name this exchange again. `false`: that is only possible by closing the connection.
+    /// Never name this exchange again, in `unfinished` neither. `false`: that is only possible by closing the
+    /// connection.
     #[must_use]
     fn cancel(&mut self, id: ExchangeId, out: &mut Vec<u8>) -> bool;
 
@@ -126,7 +130,8 @@ pub trait Protocol {
     }
 
     /// After an error, the end of the stream, or [`close`](Self::close): an exchange that is still open, and whether it
-    /// may be sent again. Each is named once; call until `None`.
+    /// may be sent again. Each is named once; call until `None`. A machine cannot see whether `out` was written: where
+    /// not one byte of a request left it, the caller knows better, and it is [`Replay::NotSent`].
     fn unfinished(&mut self) -> Option<(ExchangeId, Replay)>;
 }
 
@@ -157,9 +162,10 @@ pub struct Input<'a> {
 /// What [`Protocol::receive`] found at the front of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<M> {
-    /// Call again when at least so many bytes are there beyond those just used. At the end of the stream this becomes
-    /// [`Error::UnexpectedEof`] where exchanges are open, and a quiet close where none is: the caller's rule, not each
-    /// machine's.
+    /// Call again when at least so many bytes are there beyond those just used, and at least one more than are there
+    /// now. Those that were looked at and not used count: a frame of 20 bytes of which 12 came needs 20. At the end of
+    /// the stream this becomes [`Error::UnexpectedEof`] where exchanges are open, and a quiet close where none is: the
+    /// caller's rule, not each machine's.
     NeedData {
         /// Bytes, at least 1.
         at_least: usize,

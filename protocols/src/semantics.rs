@@ -215,6 +215,13 @@ impl PreparedRequest {
     /// `target` is a path with its query, `*`, or for CONNECT an authority; `authority` is a host with its port where
     /// that is not the default.
     pub fn new(method: &str, target: &str, authority: &str) -> Result<Self, Invalid> {
+        let mut head = Self { bytes: Vec::new(), method: 0, target: 0, first_field: 0, traits: Traits::default() };
+        head.restart(method, target, authority)?;
+        Ok(head)
+    }
+
+    /// Begins another head in the same memory, as [`new`](Self::new) does. After an error it is not fit to be sent.
+    pub fn restart(&mut self, method: &str, target: &str, authority: &str) -> Result<&mut Self, Invalid> {
         if !is_token(method.as_bytes()) {
             return Err(Invalid::Method);
         }
@@ -224,15 +231,15 @@ impl PreparedRequest {
         if authority.is_empty() || !authority.bytes().all(is_authority_byte) {
             return Err(Invalid::Authority);
         }
-        let mut bytes = Vec::with_capacity(method.len() + target.len() + authority.len() + 64);
+        self.bytes.clear();
         for part in [method, " ", target, " HTTP/1.1\r\n"] {
-            bytes.extend_from_slice(part.as_bytes());
+            self.bytes.extend_from_slice(part.as_bytes());
         }
-        let first_field = bytes.len();
+        (self.method, self.target, self.first_field) = (method.len(), target.len(), self.bytes.len());
         for part in ["host: ", authority, "\r\n"] {
-            bytes.extend_from_slice(part.as_bytes());
+            self.bytes.extend_from_slice(part.as_bytes());
         }
-        let traits = Traits {
+        self.traits = Traits {
             head: method == "HEAD",
             connect: method == "CONNECT",
             // RFC 9110 §9.2.2
@@ -241,7 +248,7 @@ impl PreparedRequest {
             upgrade: false,
             close: false,
         };
-        Ok(Self { bytes, method: method.len(), target: target.len(), first_field, traits })
+        Ok(self)
     }
 
     /// Adds a field.

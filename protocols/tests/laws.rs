@@ -187,7 +187,9 @@ fn a_machine_whose_events_depend_on_the_cut_is_caught_with_the_cut() {
 
 #[test]
 fn a_machine_that_waits_for_more_than_it_needs_is_caught() {
-    assert_caught(Flaw::AsksForTooMuch, b"a\n", "another cut of the same bytes gives other events");
+    // Only where the stream goes on: at its end a machine is asked with whatever is there.
+    let words = words(|| splits(b"a\n", false, || client(Flaw::AsksForTooMuch, 1)));
+    assert!(words.contains("another cut of the same bytes gives other events"), "{words}");
 }
 
 #[test]
@@ -228,14 +230,14 @@ fn a_machine_that_loses_an_exchange_is_caught() {
 #[test]
 fn a_refusal_that_writes_is_caught() {
     let mut machine = Checked::client(Lines::new(Flaw::RefusesAndWrites));
-    let words = words(|| (0..3).for_each(|id| drop(machine.send(ExchangeId(id), b"a", &mut Vec::new()))));
+    let words = words(|| (0..3).map(|id| machine.send(ExchangeId(id), b"a", &mut Vec::new())).collect::<Vec<_>>());
     assert!(words.contains("send refused (no room on this connection now) and wrote nevertheless"), "{words}");
 }
 
 #[test]
 fn a_machine_that_takes_more_than_its_slots_is_caught() {
     let mut machine = Checked::client(Lines::new(Flaw::TakesWithoutSlots));
-    let words = words(|| (0..3).for_each(|id| drop(machine.send(ExchangeId(id), b"a", &mut Vec::new()))));
+    let words = words(|| (0..3).map(|id| machine.send(ExchangeId(id), b"a", &mut Vec::new())).collect::<Vec<_>>());
     assert!(words.contains("send accepted ExchangeId(2) where slots was 0"), "{words}");
 }
 

@@ -13,7 +13,8 @@ use crate::{Error, Established, Event, ExchangeId, Input, Protocol, Refused, Rep
 /// - An error sticks, and its goodbye is said once.
 /// - `Refused` leaves `out` untouched; nothing is accepted where [`slots`](Protocol::slots) is 0, nor after an error or
 ///   [`close`](Protocol::close).
-/// - [`wants_data`](Protocol::wants_data) names open exchanges that are not stalled, and the room that it names is there.
+/// - [`wants_data`](Protocol::wants_data) names open exchanges that are not stalled, and the room that it names is
+///   there.
 ///
 /// It is a [`Protocol`] itself, so whatever drives a machine can drive one that is watched.
 #[derive(Debug)]
@@ -83,8 +84,8 @@ impl<P: Protocol> Checked<P> {
         !self.book.paused && (unread >= self.book.wanted || eof)
     }
 
-    /// After an error, the end or `close`: takes what is unfinished, in the order of the ids, and panics when an exchange
-    /// of a client ended in no way.
+    /// After an error, the end or `close`: takes what is unfinished, in the order of the ids, and panics when an
+    /// exchange of a client ended in no way.
     pub fn settle(&mut self) -> Vec<(ExchangeId, Replay)> {
         let mut unfinished = Vec::new();
         while let Some(exchange) = self.unfinished() {

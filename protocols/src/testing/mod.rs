@@ -12,7 +12,8 @@
 //! | no exchange is lost or ended twice, whatever drives the machine | [`Checked`] |
 //!
 //! Each of the first three takes a [`Side`]: a machine, wrapped in [`Checked`], with its buffers and with the caller's
-//! part: how a message is seen, and what is done when. All of them panic when a law is broken, and say what the peer sent.
+//! part: how a message is seen, and what is done when. All of them panic when a law is broken, and say what the peer
+//! sent.
 //!
 //! # Example
 //!

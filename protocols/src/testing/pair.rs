@@ -1,7 +1,5 @@
 //! A client against a server, in memory.
 
-use core::fmt::Debug;
-
 use super::{Dice, Run, Side, in_context, show};
 use crate::Protocol;
 
@@ -24,7 +22,7 @@ struct Sent {
 /// So many pieces at most: two machines that answer each other without end are a fault of one of them.
 const PIECES: usize = 1 << 22;
 
-impl<C: Protocol + 'static, S: Protocol + 'static, T: Debug, U: Debug> Pair<C, S, T, U> {
+impl<C: Protocol + 'static, S: Protocol + 'static, T, U> Pair<C, S, T, U> {
     /// What each does is in its [`Side::acting`].
     pub fn new(client: Side<C, T>, server: Side<S, U>) -> Self {
         Self { client, server }

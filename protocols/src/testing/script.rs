@@ -61,8 +61,8 @@ impl Script {
         self.then(Step::Eof)
     }
 
-    /// Plays the script to two fresh machines: to one each step's bytes at once, to the other one by one. Panics where a
-    /// step finds something else than it expects, where the runs differ and where a law is broken; returns the run of
+    /// Plays the script to two fresh machines: to one each step's bytes at once, to the other one by one. Panics where
+    /// a step finds something else than it expects, where the runs differ and where a law is broken; returns the run of
     /// the first, `out` with what no step expected.
     pub fn run<P: Protocol + 'static, T: PartialEq + Debug>(&self, start: impl Fn() -> Side<P, T>) -> Run<T> {
         let at_once = self.play(start(), usize::MAX);

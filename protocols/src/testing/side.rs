@@ -38,7 +38,7 @@ pub enum Seen<T> {
 }
 
 /// How a run ended, and what was seen on the way.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Run<T> {
     /// What came, in order. Runs of data are joined; `NeedData`, `Paused` and `Progress` are left out.
     pub events: Vec<Event<Seen<T>>>,
@@ -82,8 +82,8 @@ impl<P: Protocol + 'static, T> Side<P, T> {
         Self { machine, out, see, act: None, unread: Vec::new(), eof: false, end: None, events: Vec::new() }
     }
 
-    /// What the caller does: with `Some` after each event, when it was let go of (hold, cancel, answer), and with `None`
-    /// in each turn before and after reading (send, give data, resume).
+    /// What the caller does: with `Some` after each event, when it was let go of (hold, cancel, answer), and with
+    /// `None` in each turn before and after reading (send, give data, resume).
     #[must_use]
     pub fn acting(mut self, act: impl FnMut(&mut Self, Option<&Event<Seen<T>>>) + 'static) -> Self {
         self.act = Some(Box::new(act));
@@ -102,9 +102,9 @@ impl<P: Protocol + 'static, T> Side<P, T> {
         core::mem::take(&mut self.out)
     }
 
-    /// What was seen so far.
-    pub fn events(&self) -> &[Event<Seen<T>>] {
-        &self.events
+    /// Takes what was seen so far: a greeting that is no part of the test.
+    pub fn take_events(&mut self) -> Vec<Event<Seen<T>>> {
+        core::mem::take(&mut self.events)
     }
 
     /// The transport is to be closed when `out` is written.
@@ -215,6 +215,18 @@ impl<T: PartialEq> PartialEq for Run<T> {
             && self.error == other.error
             && self.unfinished == other.unfinished
             && self.left == other.left
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Run<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("events", &self.events)
+            .field("error", &self.error)
+            .field("unfinished", &self.unfinished)
+            .field("out", &format_args!("{}", super::show(&self.out)))
+            .field("left", &format_args!("{}", super::show(&self.left)))
+            .finish()
     }
 }
 

@@ -5,11 +5,12 @@ use core::fmt::Debug;
 use super::{Dice, Run, Side, in_context, show};
 use crate::Protocol;
 
-/// Gives `input` to fresh machines whole, byte by byte, cut in two at every place and in unequal pieces, and with the end
-/// (if `eof`) together with the last byte and after it. Panics where two runs differ in events, error, unfinished
+/// Gives `input` to fresh machines whole, byte by byte, cut in two at every place and in unequal pieces, and with the
+/// end (if `eof`) together with the last byte and after it. Panics where two runs differ in events, error, unfinished
 /// exchanges or unused bytes, and where one breaks another law; returns the run of the whole.
 ///
-/// An input over 2 KiB is cut at 1,024 places spread evenly and near both its ends, and its first 64 KiB go byte by byte.
+/// An input over 2 KiB is cut at 1,024 places spread evenly and near both its ends, and its first 64 KiB go byte by
+/// byte.
 ///
 /// An answer that needs two turns (a request is sent when the one before it is done) depends on the cut by nature, and
 /// belongs into a [`Script`](super::Script).

@@ -1,0 +1,4 @@
+//! x
+/// x
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(u64);

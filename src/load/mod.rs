@@ -1,0 +1,104 @@
+//! Load generation: what to send ([`Plan`]), when (`pace`), and the handler that sends it and takes the time (`runner`).
+//! Memory does not grow with the number of requests. Arguments, files and terminals are the command's business and never
+//! belong here.
+
+mod pace;
+mod plan;
+mod runner;
+mod template;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+pub use plan::Plan;
+
+use crate::error::Error;
+use crate::reactor::Waker;
+use crate::report::{Recorder, Report};
+
+/// Shared by a run and those who watch it: how far it is, and the wish to stop it.
+#[derive(Debug, Default)]
+pub struct Control {
+    stop: AtomicBool,
+    finished: AtomicU64,
+    failed: AtomicU64,
+    bytes: AtomicU64,
+    wakers: Mutex<Vec<Waker>>,
+}
+
+impl Control {
+    /// For a run that is to begin.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends the run now; [`run`] returns what was measured so far.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for waker in self.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            // A reactor that is gone needs no waking.
+            let _ = waker.wake();
+        }
+    }
+
+    /// Requests with an outcome so far, warm-up excluded.
+    pub fn finished(&self) -> u64 {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// Requests without an answer so far.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of bodies so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn watch(&self, waker: Waker) {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(waker);
+    }
+
+    fn count(&self, finished: u64, failed: u64, bytes: u64) {
+        self.finished.fetch_add(finished, Ordering::Relaxed);
+        self.failed.fetch_add(failed, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Runs a plan to its end, each thread of it with its own reactor and its share of the connections, and reports what
+/// happened. Blocks.
+pub fn run(plan: &Plan, control: &Control) -> Result<Report, Error> {
+    let addresses = plan.resolve()?;
+    let threads = plan.threads.min(plan.connections);
+    let results: Vec<Result<runner::Outcome, Error>> = if threads <= 1 {
+        vec![runner::run(plan, &addresses, 0, 1, control)]
+    } else {
+        thread::scope(|scope| {
+            let addresses = &addresses;
+            let handles: Vec<_> = (0..threads)
+                .map(|index| scope.spawn(move || runner::run(plan, addresses, index, threads, control)))
+                .collect();
+            handles
+                .into_iter()
+                .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        })
+    };
+    let mut sum = Recorder::new(plan.rate.is_some());
+    let mut elapsed = std::time::Duration::ZERO;
+    let mut cut_off = 0;
+    for result in results {
+        let outcome = result?;
+        sum.add(&outcome.recorder);
+        elapsed = elapsed.max(outcome.elapsed);
+        cut_off += outcome.cut_off;
+    }
+    Ok(sum.report(elapsed).cut_off_are(cut_off))
+}

@@ -1,0 +1,291 @@
+//! What a run sends, how much of it and how fast: a value, checked when it is run.
+
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::template::{Template, Values};
+use crate::error::{Error, ErrorKind};
+use crate::protocols::semantics::{self, Invalid, PreparedRequest};
+use crate::reactor::Address;
+use crate::url::Url;
+
+/// A load to be run.
+///
+/// ```no_run
+/// let plan = aquests::load::Plan::new("http://127.0.0.1:8080/")?.connections(100).requests(100_000);
+/// let report = aquests::load::run(&plan, &aquests::load::Control::new())?;
+/// println!("{report}");
+/// # Ok::<(), aquests::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Plan {
+    url: Url,
+    method: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+    pub(super) templates: bool,
+    pub(super) connections: usize,
+    pub(super) depth: u16,
+    pub(super) threads: usize,
+    pub(super) requests: Option<u64>,
+    pub(super) duration: Option<Duration>,
+    pub(super) rate: Option<f64>,
+    pub(super) warm_up: Duration,
+    pub(super) timeout: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) wait: bool,
+    connect_to: Option<Address>,
+}
+
+impl Plan {
+    /// GET requests to a URL: 200 of them over 50 connections, as fast as answers come.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self {
+            url: Url::parse(url)?,
+            method: "GET".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            templates: true,
+            connections: 50,
+            depth: 1,
+            threads: 1,
+            requests: None,
+            duration: None,
+            rate: None,
+            warm_up: Duration::ZERO,
+            timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(5),
+            wait: false,
+            connect_to: None,
+        })
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        method.clone_into(&mut self.method);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Whether `{rand:1:100}`, `{seq}`, `{uuid}` and `{bytes:64}` in path, query, headers and body are filled in anew
+    /// for each request (the default) or sent as they are.
+    #[must_use]
+    pub fn templates(mut self, templates: bool) -> Self {
+        self.templates = templates;
+        self
+    }
+
+    /// Connections in all.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections.max(1);
+        self
+    }
+
+    /// Requests on their way at once on one connection.
+    #[must_use]
+    pub fn depth(mut self, depth: u16) -> Self {
+        self.depth = depth.max(1);
+        self
+    }
+
+    /// Threads, each with its own reactor and its share of connections, requests and rate.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Ends after so many requests.
+    #[must_use]
+    pub fn requests(mut self, requests: u64) -> Self {
+        self.requests = Some(requests);
+        self
+    }
+
+    /// Ends after so much time, or after the requests, whichever is first. Warm-up is not counted.
+    #[must_use]
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
+    /// Starts so many requests a second, whatever the answers do, as far as connections are free; waiting for one is
+    /// counted in [`Report::corrected_latency`](crate::Report::corrected_latency). Must be above 0.
+    #[must_use]
+    pub fn rate(mut self, per_second: f64) -> Self {
+        self.rate = Some(per_second);
+        self
+    }
+
+    /// Loads for so long before anything is counted.
+    #[must_use]
+    pub fn warm_up(mut self, warm_up: Duration) -> Self {
+        self.warm_up = warm_up;
+        self
+    }
+
+    /// How long one answer may take in all.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Whether answers that are on their way when the duration is over are waited for.
+    #[must_use]
+    pub fn wait_for_ongoing(mut self, wait: bool) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Connects to this unix socket whatever the URL names.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.connect_to = Some(Address::Unix(path.into()));
+        self
+    }
+
+    /// Connects to this address whatever the URL names.
+    #[must_use]
+    pub fn connect_to(mut self, address: std::net::SocketAddr) -> Self {
+        self.connect_to = Some(Address::Tcp(address));
+        self
+    }
+
+    /// Whom errors name.
+    pub(super) fn peer(&self) -> String {
+        match &self.connect_to {
+            Some(address) => address.to_string(),
+            None => format!("{}:{}", self.url.host(), self.url.port()),
+        }
+    }
+
+    pub(super) fn resolve(&self) -> Result<Vec<Address>, Error> {
+        if let Some(address) = &self.connect_to {
+            return Ok(vec![address.clone()]);
+        }
+        crate::resolve::blocking(self.url.host(), self.url.port())
+            .map(|addresses| addresses.into_iter().map(Address::Tcp).collect())
+            .map_err(|error| Error::new(ErrorKind::Resolve, self.url.host(), error.to_string()).source_is(error))
+    }
+
+    /// How many requests one of `threads` sends; `None`: until the time is over.
+    pub(super) fn share(&self, thread: usize, threads: usize) -> Option<u64> {
+        let (thread, threads) = (thread as u64, threads as u64);
+        match (self.requests, self.duration) {
+            (None, Some(_)) => None,
+            (requests, _) => {
+                let requests = requests.unwrap_or(DEFAULT_REQUESTS);
+                Some(requests / threads + u64::from(thread < requests % threads))
+            }
+        }
+    }
+
+    pub(super) fn work(&self, thread: usize, threads: usize) -> Result<Work, Error> {
+        if self.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+            return Err(Error::invalid("the rate must be above 0"));
+        }
+        Work::new(self, thread, threads)
+    }
+}
+
+/// As hey and oha.
+const DEFAULT_REQUESTS: u64 = 200;
+
+/// The requests of one thread, written out one after the other in the same memory.
+#[derive(Debug)]
+pub(super) struct Work {
+    method: String,
+    authority: String,
+    target: Template,
+    headers: Vec<(String, Template)>,
+    body: Template,
+    fixed: bool,
+    head: PreparedRequest,
+    filled_body: Vec<u8>,
+    scratch: Vec<u8>,
+    values: Values,
+    step: u64,
+}
+
+impl Work {
+    fn new(plan: &Plan, thread: usize, threads: usize) -> Result<Self, Error> {
+        let template = |text: &[u8]| match plan.templates {
+            true => Template::parse(text),
+            false => Ok(Template::literal(text)),
+        };
+        let invalid = |invalid: Invalid| Error::invalid(invalid.to_string());
+        let target = template(plan.url.target().as_bytes())?;
+        let mut headers = Vec::new();
+        for (name, value) in &plan.headers {
+            headers.push((name.clone(), template(value)?));
+        }
+        let body = template(&plan.body)?;
+        let fixed = target.is_fixed() && body.is_fixed() && headers.iter().all(|(_, value)| value.is_fixed());
+        let authority = plan.url.authority();
+        let mut work = Self {
+            head: PreparedRequest::new(&plan.method, "/", &authority).map_err(invalid)?,
+            method: plan.method.clone(),
+            authority,
+            target,
+            headers,
+            body,
+            fixed,
+            filled_body: Vec::new(),
+            scratch: Vec::new(),
+            values: Values { random: fastrand::Rng::new(), seq: thread as u64 },
+            step: threads as u64,
+        };
+        work.fill().map_err(invalid)?;
+        work.values.seq = thread as u64;
+        Ok(work)
+    }
+
+    /// The next request.
+    pub(super) fn next(&mut self) -> Result<semantics::Request<'_>, Invalid> {
+        if !self.fixed {
+            self.fill()?;
+            self.values.seq += self.step;
+        }
+        Ok(semantics::Request { head: &self.head, body: semantics::Body::Whole(&self.filled_body) })
+    }
+
+    fn fill(&mut self) -> Result<(), Invalid> {
+        self.scratch.clear();
+        self.target.fill(&mut self.values, &mut self.scratch);
+        let target = std::str::from_utf8(&self.scratch).map_err(|_| Invalid::Target)?;
+        self.head.restart(&self.method, target, &self.authority)?;
+        for (name, value) in &self.headers {
+            self.scratch.clear();
+            value.fill(&mut self.values, &mut self.scratch);
+            self.head.field(name, &self.scratch)?;
+        }
+        self.filled_body.clear();
+        self.body.fill(&mut self.values, &mut self.filled_body);
+        Ok(())
+    }
+}
