@@ -27,6 +27,8 @@ struct Inner {
 pub enum ErrorKind {
     /// The request cannot be sent as it is: a bad URL, a line break in a header, …
     InvalidRequest,
+    /// The queue of the client is full.
+    QueueFull,
     /// The name of the host could not be resolved.
     Resolve,
     /// No connection could be made.
@@ -43,6 +45,10 @@ pub enum ErrorKind {
     Closed,
     /// It was cancelled, or its client is gone.
     Cancelled,
+    /// A callback returned an error, which is the [`source`](std::error::Error::source).
+    Callback,
+    /// The system refused the event loop something.
+    System,
 }
 
 /// A phase of a request.
@@ -64,6 +70,7 @@ impl ErrorKind {
     pub fn name(self) -> &'static str {
         match self {
             ErrorKind::InvalidRequest => "invalid request",
+            ErrorKind::QueueFull => "queue full",
             ErrorKind::Resolve => "resolve",
             ErrorKind::Connect => "connect",
             ErrorKind::Timeout(Phase::Resolve) => "timeout (resolve)",
@@ -75,6 +82,8 @@ impl ErrorKind {
             ErrorKind::TooLarge => "too large",
             ErrorKind::Closed => "closed",
             ErrorKind::Cancelled => "cancelled",
+            ErrorKind::Callback => "callback",
+            ErrorKind::System => "system",
         }
     }
 
@@ -111,8 +120,12 @@ impl Error {
         Self::new(ErrorKind::InvalidRequest, "", detail)
     }
 
-    pub(crate) fn source_is(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.inner.source = Some(Box::new(source));
+    pub(crate) fn source_is(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.boxed_source(Box::new(source))
+    }
+
+    pub(crate) fn boxed_source(mut self, source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        self.inner.source = Some(source);
         self
     }
 
@@ -154,6 +167,7 @@ impl fmt::Display for Error {
         match kind {
             ErrorKind::InvalidRequest if peer.is_empty() => return f.write_str(detail),
             ErrorKind::InvalidRequest => write!(f, "the request to {peer} cannot be sent"),
+            ErrorKind::QueueFull => write!(f, "the queue is full"),
             ErrorKind::Resolve => write!(f, "cannot resolve {peer}"),
             ErrorKind::Connect => write!(f, "cannot connect to {peer}"),
             ErrorKind::Timeout(Phase::Resolve) => write!(f, "resolving {peer} took too long"),
@@ -165,6 +179,8 @@ impl fmt::Display for Error {
             ErrorKind::TooLarge => write!(f, "the answer of {peer} is too large"),
             ErrorKind::Closed => write!(f, "{peer} closed the connection before its answer was whole"),
             ErrorKind::Cancelled => write!(f, "the request to {peer} was cancelled"),
+            ErrorKind::Callback => write!(f, "a callback ended the run"),
+            ErrorKind::System => write!(f, "the event loop failed"),
         }?;
         if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
     }

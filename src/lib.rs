@@ -1,13 +1,15 @@
 //! Asks many servers many things at once, from one thread, without tokio.
 
 mod buffer;
-pub mod client;
+mod client;
 mod connection;
 mod error;
 mod handler;
 mod listener;
 #[cfg(feature = "load")]
 pub mod load;
+mod logger;
+mod pool;
 mod precise;
 pub mod reactor;
 mod report;
@@ -19,6 +21,11 @@ mod url;
 mod wire;
 
 pub use aquests_protocols as protocols;
+pub use client::{
+    BoxError, Builder, Client, Handle, Outcome, Rejected, Request, RequestId, Response, Session, Timings,
+};
 pub use error::{Error, ErrorKind, Phase};
+pub use http;
+pub use logger::Logger;
 pub use report::{Latency, Report};
 pub use url::Url;

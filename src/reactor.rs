@@ -37,7 +37,8 @@ impl Key {
         Key(u64::from(generation) << 32 | index as u64)
     }
 
-    fn index(self) -> usize {
+    /// Its place: a small number, which another connection gets when this one is gone.
+    pub fn index(self) -> usize {
         (self.0 & u64::from(u32::MAX)) as usize
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Recorder {
     statuses: Box<[u64; STATUSES]>,
     versions: [u64; 3],
     errors: BTreeMap<ErrorKind, u64>,
+    /// Of each kind the first one, in words.
+    samples: BTreeMap<ErrorKind, String>,
     bytes: u64,
     latency: Latency,
     corrected: Option<Latency>,
@@ -31,6 +33,7 @@ impl Recorder {
             statuses: Box::new([0; STATUSES]),
             versions: [0; 3],
             errors: BTreeMap::new(),
+            samples: BTreeMap::new(),
             bytes: 0,
             latency: Latency::new(),
             corrected: corrected.then(Latency::new),
@@ -57,6 +60,13 @@ impl Recorder {
         *self.errors.entry(kind).or_default() += 1;
     }
 
+    /// As [`failed`](Self::failed); the first of its kind is kept in words, and only that one is put into words.
+    #[cfg(any(test, feature = "load"))]
+    pub(crate) fn failed_with(&mut self, kind: ErrorKind, words: impl FnOnce() -> String) {
+        self.failed(kind);
+        self.samples.entry(kind).or_insert_with(words);
+    }
+
     pub(crate) fn add(&mut self, other: &Recorder) {
         for (sum, more) in self.statuses.iter_mut().zip(other.statuses.iter()) {
             *sum += more;
@@ -66,6 +76,9 @@ impl Recorder {
         }
         for (kind, more) in &other.errors {
             *self.errors.entry(*kind).or_default() += more;
+        }
+        for (kind, words) in &other.samples {
+            self.samples.entry(*kind).or_insert_with(|| words.clone());
         }
         self.bytes += other.bytes;
         self.latency.add(&other.latency);
@@ -87,9 +100,10 @@ impl Recorder {
             statuses,
             versions: VERSIONS.into_iter().zip(self.versions).filter(|(_, n)| *n > 0).collect(),
             errors: self.errors.clone(),
+            samples: self.samples.clone(),
             latency: self.latency.clone(),
             corrected: self.corrected.clone(),
-            cut_off: 0,
+            left: Left::default(),
         }
     }
 }
@@ -104,6 +118,9 @@ pub struct Latency {
 const LONGEST: u64 = 3_600_000_000_000;
 
 impl Latency {
+    /// The percentiles that reports show.
+    pub const PERCENTILES: [f64; 7] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99];
+
     pub(crate) fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1_000, LONGEST, 3).expect("these bounds are in range");
         Self { histogram }
@@ -170,14 +187,27 @@ pub struct Report {
     statuses: BTreeMap<u16, u64>,
     versions: BTreeMap<Version, u64>,
     errors: BTreeMap<ErrorKind, u64>,
+    samples: BTreeMap<ErrorKind, String>,
     latency: Latency,
     corrected: Option<Latency>,
-    cut_off: u64,
+    left: Left,
+}
+
+/// What a run that was ended left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Requests on their way.
+    pub(crate) cut_off: u64,
+    /// Requests that should have started.
+    pub(crate) not_started: u64,
+    /// Connections that were still being made.
+    pub(crate) connecting: u64,
 }
 
 impl Report {
-    pub(crate) fn cut_off_are(mut self, cut_off: u64) -> Self {
-        self.cut_off = cut_off;
+    #[cfg(feature = "load")]
+    pub(crate) fn left(mut self, left: Left) -> Self {
+        self.left = left;
         self
     }
 
@@ -232,9 +262,25 @@ impl Report {
         self.corrected.as_ref()
     }
 
+    /// One failure of this kind in words: whom it concerns, in which phase, and why.
+    pub fn sample(&self, kind: ErrorKind) -> Option<&str> {
+        self.samples.get(&kind).map(String::as_str)
+    }
+
     /// Requests that were on their way when the time was over. They are in no other count.
     pub fn cut_off(&self) -> u64 {
-        self.cut_off
+        self.left.cut_off
+    }
+
+    /// Requests that a schedule had wanted before the time was over, and for which no connection became free. They are
+    /// in no other count, and no latency tells of them: with many of these the rate was more than was possible.
+    pub fn not_started(&self) -> u64 {
+        self.left.not_started
+    }
+
+    /// Connections that were still being made when the time was over.
+    pub fn connecting(&self) -> u64 {
+        self.left.connecting
     }
 
     /// Requests per second.
@@ -251,9 +297,6 @@ impl Report {
 fn per_second(count: u64, elapsed: Duration) -> f64 {
     if elapsed.is_zero() { 0.0 } else { count as f64 / elapsed.as_secs_f64() }
 }
-
-/// The percentiles that are printed.
-pub(crate) const PERCENTILES: [f64; 7] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99];
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -275,11 +318,20 @@ impl fmt::Display for Report {
         if !self.errors.is_empty() {
             writeln!(f, "errors:")?;
             for (kind, count) in &self.errors {
-                writeln!(f, "  {kind}: {count}")?;
+                match self.sample(*kind) {
+                    Some(words) => writeln!(f, "  {kind}: {count} ({words})")?,
+                    None => writeln!(f, "  {kind}: {count}")?,
+                }
             }
         }
-        if self.cut_off > 0 {
-            writeln!(f, "still on their way at the end: {}", self.cut_off)?;
+        for (words, count) in [
+            ("still on their way at the end", self.left.cut_off),
+            ("due and not started by the end", self.left.not_started),
+            ("connections not made by the end", self.left.connecting),
+        ] {
+            if count > 0 {
+                writeln!(f, "{words}: {count}")?;
+            }
         }
         if self.latency.count() > 0 {
             match &self.corrected {
@@ -307,7 +359,7 @@ fn table(f: &mut fmt::Formatter<'_>, columns: &[&Latency]) -> fmt::Result {
     };
     row("min", &Latency::min)?;
     row("mean", &Latency::mean)?;
-    for percent in PERCENTILES {
+    for percent in Latency::PERCENTILES {
         row(&format!("p{percent}"), &|latency| latency.percentile(percent))?;
     }
     row("max", &Latency::max)
@@ -351,16 +403,25 @@ mod tests {
         two.answered(404, Version::Http10, Duration::from_millis(3));
         two.corrected(Duration::from_millis(4));
         two.failed(ErrorKind::Timeout(Phase::Total));
+        two.failed_with(ErrorKind::Connect, || "cannot connect to h:1: refused".to_owned());
+        two.failed_with(ErrorKind::Connect, || unreachable!("one of a kind is enough"));
         one.add(&two);
         let report = one.report(Duration::from_secs(2));
-        assert_eq!((report.requests(), report.responses(), report.failed()), (3, 2, 1));
+        assert_eq!((report.requests(), report.responses(), report.failed()), (5, 2, 3));
         assert_eq!(report.statuses().values().sum::<u64>(), report.responses());
         assert_eq!(report.versions().values().sum::<u64>(), report.responses());
         assert_eq!(report.errors().values().sum::<u64>(), report.failed());
         assert_eq!(report.latency().count(), report.responses());
-        assert_eq!(report.requests_per_second(), 1.5);
+        assert_eq!(report.requests_per_second(), 2.5);
         let text = report.to_string();
-        for line in ["finished in 2.000s", "requests: 3", "  200: 1", "  HTTP/1.1: 1", "  timeout (total): 1"] {
+        for line in [
+            "finished in 2.000s",
+            "requests: 5",
+            "  200: 1",
+            "  HTTP/1.1: 1",
+            "  timeout (total): 1\n",
+            "  connect: 2 (cannot connect to h:1: refused)\n",
+        ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
     }

@@ -172,7 +172,7 @@ pub enum Event<M> {
     },
     /// Bytes were used and there is nothing to tell: call again. It bounds the work of one call.
     Progress,
-    /// Input is not wanted until [`Protocol::resume`] or the next [`Protocol::send`].
+    /// Input is not wanted until [`Protocol::resume`], or until something is sent: a request or a part of a body.
     Paused,
     /// A message, or a part of one, of an exchange.
     Message {

@@ -108,9 +108,15 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Field lines, each `name: value` ended by LF or CRLF. The caller has checked them: this only cuts.
-    pub(crate) fn new(block: &'a [u8]) -> Self {
+    /// Field lines, each `name: value` ended by LF or CRLF, as [`block`](Self::block) gives them. Nothing is checked
+    /// here: lines that are none are passed over.
+    pub fn new(block: &'a [u8]) -> Self {
         Self { block }
+    }
+
+    /// The lines, as they came: what is to outlive the input is copied in one piece.
+    pub fn block(&self) -> &'a [u8] {
+        self.block
     }
 
     /// Names and values in the order in which they came. Values are without the white space around them.
@@ -205,6 +211,7 @@ pub struct PreparedRequest {
 pub(crate) struct Traits {
     pub(crate) head: bool,
     pub(crate) connect: bool,
+    pub(crate) bodiless: bool,
     pub(crate) idempotent: bool,
     pub(crate) may_have_body: bool,
     pub(crate) upgrade: bool,
@@ -228,7 +235,7 @@ impl PreparedRequest {
         if target.is_empty() || !target.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
             return Err(Invalid::Target);
         }
-        if authority.is_empty() || !authority.bytes().all(is_authority_byte) {
+        if authority.is_empty() || !is_authority(authority.as_bytes()) {
             return Err(Invalid::Authority);
         }
         self.bytes.clear();
@@ -242,6 +249,8 @@ impl PreparedRequest {
         self.traits = Traits {
             head: method == "HEAD",
             connect: method == "CONNECT",
+            // RFC 9110 §9.3.6, §9.3.8
+            bodiless: matches!(method, "CONNECT" | "TRACE"),
             // RFC 9110 §9.2.2
             idempotent: matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE"),
             may_have_body: matches!(method, "POST" | "PUT" | "PATCH"),
@@ -412,8 +421,19 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
 }
 
 /// RFC 3986 §3.2, without user information.
-fn is_authority_byte(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&b)
+pub(crate) fn is_authority(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&b))
+}
+
+/// Field lines, each `name: value` with CRLF, and none that frames or routes a message (RFC 9110 §6.5.1).
+pub(crate) fn are_trailers(lines: &[u8]) -> bool {
+    lines.split_inclusive(|&b| b == b'\n').all(|line| {
+        let Some(line) = line.strip_suffix(b"\r\n") else { return false };
+        let Some(colon) = memchr::memchr(b':', line) else { return false };
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        let frames = [&b"content-length"[..], b"transfer-encoding", b"host"];
+        is_token(name) && is_field_value(value) && !frames.iter().any(|frame| name.eq_ignore_ascii_case(frame))
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! Memory does not grow with the number of requests. Arguments, files and terminals are the command's business and never
 //! belong here.
 
+mod flights;
 mod pace;
 mod plan;
 mod runner;
@@ -10,12 +11,13 @@ mod template;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 pub use plan::Plan;
 
 use crate::error::Error;
 use crate::reactor::Waker;
-use crate::report::{Recorder, Report};
+use crate::report::{Left, Recorder, Report};
 
 /// Shared by a run and those who watch it: how far it is, and the wish to stop it.
 #[derive(Debug, Default)]
@@ -73,18 +75,19 @@ impl Control {
 }
 
 /// Runs a plan to its end, each thread of it with its own reactor and its share of the connections, and reports what
-/// happened. Blocks.
+/// happened. Blocks. An error means that nothing could be measured; what goes wrong with single requests is in the report.
 pub fn run(plan: &Plan, control: &Control) -> Result<Report, Error> {
+    plan.check()?;
     let addresses = plan.resolve()?;
     let threads = plan.threads.min(plan.connections);
+    // The others need not go on when one cannot.
+    let one = |index| runner::run(plan, &addresses, index, threads, control).inspect_err(|_| control.stop());
     let results: Vec<Result<runner::Outcome, Error>> = if threads <= 1 {
-        vec![runner::run(plan, &addresses, 0, 1, control)]
+        vec![one(0)]
     } else {
         thread::scope(|scope| {
-            let addresses = &addresses;
-            let handles: Vec<_> = (0..threads)
-                .map(|index| scope.spawn(move || runner::run(plan, addresses, index, threads, control)))
-                .collect();
+            let one = &one;
+            let handles: Vec<_> = (0..threads).map(|index| scope.spawn(move || one(index))).collect();
             handles
                 .into_iter()
                 .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -92,13 +95,15 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Report, Error> {
         })
     };
     let mut sum = Recorder::new(plan.rate.is_some());
-    let mut elapsed = std::time::Duration::ZERO;
-    let mut cut_off = 0;
+    let mut elapsed = Duration::ZERO;
+    let mut left = Left::default();
     for result in results {
         let outcome = result?;
         sum.add(&outcome.recorder);
         elapsed = elapsed.max(outcome.elapsed);
-        cut_off += outcome.cut_off;
+        left.cut_off += outcome.left.cut_off;
+        left.not_started += outcome.left.not_started;
+        left.connecting += outcome.left.connecting;
     }
-    Ok(sum.report(elapsed).cut_off_are(cut_off))
+    Ok(sum.report(elapsed).left(left))
 }

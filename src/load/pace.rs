@@ -29,6 +29,13 @@ impl Pace {
         self.next += 1;
     }
 
+    /// Leaves out what was meant to start before `moment` and did not.
+    pub(super) fn skip_to(&mut self, moment: Moment) {
+        if self.next() < moment {
+            self.next += (moment.since(self.next()).as_nanos() as f64 / self.interval).ceil() as u64;
+        }
+    }
+
     /// How many are due, at most `most`.
     pub(super) fn due(&self, now: Moment, most: usize) -> usize {
         if self.next() > now {
@@ -72,5 +79,9 @@ mod tests {
         let later = Moment::START + Duration::from_micros(5_500);
         assert_eq!(pace.due(later, 100), 5);
         assert_eq!(pace.due(later, 3), 3);
+        pace.skip_to(later);
+        assert_eq!((pace.next().as_nanos(), pace.due(later, 3)), (6_000_000, 0));
+        pace.skip_to(later);
+        assert_eq!(pace.next().as_nanos(), 6_000_000);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::template::{Template, Values};
 use crate::error::{Error, ErrorKind};
 use crate::protocols::semantics::{self, Invalid, PreparedRequest};
+use crate::protocols::{ExchangeId, Protocol, http1};
 use crate::reactor::Address;
 use crate::url::Url;
 
@@ -35,14 +36,24 @@ pub struct Plan {
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) wait: bool,
-    connect_to: Option<Address>,
+    authority: String,
+    connect_to: Option<Place>,
+}
+
+/// Where to connect instead of where the URL leads.
+#[derive(Clone, Debug)]
+enum Place {
+    Address(Address),
+    Name(String, u16),
 }
 
 impl Plan {
     /// GET requests to a URL: 200 of them over 50 connections, as fast as answers come.
     pub fn new(url: &str) -> Result<Self, Error> {
+        let url = Url::parse(url)?;
         Ok(Self {
-            url: Url::parse(url)?,
+            authority: url.authority(),
+            url,
             method: "GET".to_owned(),
             headers: Vec::new(),
             body: Vec::new(),
@@ -68,10 +79,14 @@ impl Plan {
         self
     }
 
-    /// Adds a header.
+    /// Adds a header. `host` takes the place of the one from the URL.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        if name.eq_ignore_ascii_case("host") {
+            self.authority = String::from_utf8_lossy(value.as_ref()).into_owned();
+        } else {
+            self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        }
         self
     }
 
@@ -165,32 +180,48 @@ impl Plan {
     #[cfg(unix)]
     #[must_use]
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
-        self.connect_to = Some(Address::Unix(path.into()));
+        self.connect_to = Some(Place::Address(Address::Unix(path.into())));
         self
     }
 
     /// Connects to this address whatever the URL names.
     #[must_use]
     pub fn connect_to(mut self, address: std::net::SocketAddr) -> Self {
-        self.connect_to = Some(Address::Tcp(address));
+        self.connect_to = Some(Place::Address(Address::Tcp(address)));
         self
+    }
+
+    /// Connects to this host whatever the URL names.
+    #[must_use]
+    pub fn connect_to_host(mut self, host: &str, port: u16) -> Self {
+        self.connect_to = Some(Place::Name(host.to_owned(), port));
+        self
+    }
+
+    /// Says what is wrong with the plan, as [`run`](super::run) would before it does anything.
+    pub fn check(&self) -> Result<(), Error> {
+        self.work(0, 1).map(|_| ())
     }
 
     /// Whom errors name.
     pub(super) fn peer(&self) -> String {
         match &self.connect_to {
-            Some(address) => address.to_string(),
+            Some(Place::Address(address)) => address.to_string(),
+            Some(Place::Name(host, port)) => format!("{host}:{port}"),
             None => format!("{}:{}", self.url.host(), self.url.port()),
         }
     }
 
+    /// Where to connect; at least one address.
     pub(super) fn resolve(&self) -> Result<Vec<Address>, Error> {
-        if let Some(address) = &self.connect_to {
-            return Ok(vec![address.clone()]);
-        }
-        crate::resolve::blocking(self.url.host(), self.url.port())
+        let (host, port) = match &self.connect_to {
+            Some(Place::Address(address)) => return Ok(vec![address.clone()]),
+            Some(Place::Name(host, port)) => (host.as_str(), *port),
+            None => (self.url.host(), self.url.port()),
+        };
+        crate::resolve::blocking(host, port)
             .map(|addresses| addresses.into_iter().map(Address::Tcp).collect())
-            .map_err(|error| Error::new(ErrorKind::Resolve, self.url.host(), error.to_string()).source_is(error))
+            .map_err(|error| Error::new(ErrorKind::Resolve, host, error.to_string()).source_is(error))
     }
 
     /// How many requests one of `threads` sends; `None`: until the time is over.
@@ -209,7 +240,23 @@ impl Plan {
         if self.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
             return Err(Error::invalid("the rate must be above 0"));
         }
-        Work::new(self, thread, threads)
+        let mut work = Work::new(self, thread, threads)?;
+        if self.depth > 1 && !work.head.is_idempotent() {
+            // RFC 9112 §9.3.2
+            let method = &self.method;
+            return Err(Error::invalid(format!(
+                "{method} is not idempotent and is never sent behind another: depth 1"
+            )));
+        }
+        // What the machine never takes, it does not take the first time.
+        let (mut machine, mut out) = (http1::Client::new(), Vec::new());
+        if let Ok(request) = work.next()
+            && let Err(refused) = machine.send(ExchangeId(0), request, &mut out)
+        {
+            return Err(Error::invalid(refused.to_string()));
+        }
+        work.values.seq = thread as u64;
+        Ok(work)
     }
 }
 
@@ -246,7 +293,7 @@ impl Work {
         }
         let body = template(&plan.body)?;
         let fixed = target.is_fixed() && body.is_fixed() && headers.iter().all(|(_, value)| value.is_fixed());
-        let authority = plan.url.authority();
+        let authority = plan.authority.clone();
         let mut work = Self {
             head: PreparedRequest::new(&plan.method, "/", &authority).map_err(invalid)?,
             method: plan.method.clone(),
@@ -261,7 +308,6 @@ impl Work {
             step: threads as u64,
         };
         work.fill().map_err(invalid)?;
-        work.values.seq = thread as u64;
         Ok(work)
     }
 

@@ -1,16 +1,17 @@
-//! One thread of a run: the handler that keeps connections busy and takes the time. Nothing is allocated per request.
+//! One thread of a run: the handler that keeps connections busy and takes the time. Nothing is allocated per request, and
+//! no clock is read.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Control;
+use super::flights::{Flight, Flights, Queue, Start};
 use super::pace::Pace;
 use super::plan::{Plan, Work};
 use crate::error::{Error, ErrorKind};
-use crate::protocols::semantics::{self, Version};
-use crate::protocols::{Established, ExchangeId, Refused, Replay, http1};
-use crate::reactor::{Address, At, Flow, Handler, Moment, Reactor, Reason, Sender};
-use crate::report::Recorder;
+use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1, semantics};
+use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
+use crate::report::{Left, Recorder};
 use crate::wire::{Message, Request, Wire};
 
 /// What one thread measured.
@@ -18,62 +19,77 @@ use crate::wire::{Message, Request, Wire};
 pub(super) struct Outcome {
     pub(super) recorder: Recorder,
     pub(super) elapsed: Duration,
-    pub(super) cut_off: u64,
+    pub(super) left: Left,
 }
 
 #[derive(Debug)]
 struct Runner<'a> {
     plan: &'a Plan,
+    addresses: &'a [Address],
+    /// The address that was reached last: others begin with it.
+    reached: usize,
     work: Work,
     lines: Vec<Line>,
     /// Lines with nothing to do. Some may have found something since, or be gone.
     idle: Vec<u32>,
-    /// Lines to be connected again, and when.
+    /// Lines to be connected at once.
+    dial: VecDeque<u32>,
+    /// Lines to be connected later, and when; the first is the next.
     redial: VecDeque<(Moment, u32)>,
-    flights: Vec<Flight>,
-    free: Vec<u32>,
-    /// Requests that a connection lost before the server saw them: when they were meant to start.
-    again: VecDeque<Moment>,
+    flights: Flights,
+    /// Requests that a connection lost before the server saw them.
+    again: VecDeque<Start>,
     pace: Option<Pace>,
+    /// Of those that count.
     issued: u64,
     share: Option<u64>,
     /// From when on requests count.
     begin: Moment,
     /// When no more are issued.
     end: Moment,
+    warming: bool,
     stopped: bool,
+    /// Why the run cannot go on.
+    broken: Option<Error>,
+    /// The last outcome that counts.
     last: Moment,
     recorder: Recorder,
-    counted: (u64, u64, u64),
+    news: News,
 }
 
 /// A place for a connection, which may lose it and get another.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
-    key: Option<crate::reactor::Key>,
-    in_flight: u16,
+    key: Option<Key>,
+    /// The connection stands.
+    open: bool,
+    /// The connection brought an answer.
+    useful: bool,
     idle: bool,
     /// An answer came or a request left since the deadline was set.
     moved: bool,
-    /// Which address it tries next.
-    address: usize,
+    /// Addresses that could not be reached since one was.
+    tried: usize,
+    queue: Queue,
 }
 
-/// A request on its way.
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    generation: u32,
-    line: u32,
-    intended: Moment,
-    sent: Moment,
-    status: u16,
-    version: Version,
+/// What happened since those who watch were told.
+#[derive(Debug, Default)]
+struct News {
+    answered: u64,
+    failed: u64,
+    bytes: u64,
+    next: Moment,
 }
 
-/// A server that refuses is asked again after this time.
+/// A server that refuses, or hangs up without a word, is asked again after this time.
 const REDIAL: Duration = Duration::from_millis(10);
-/// How often a quiet run looks whether it is to stop and tells how far it is.
+/// How often a quiet run looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);
+/// How often those who watch are told.
+const NEWS: Duration = Duration::from_millis(50);
+/// A request that so many connections lost has failed, though each time the server says that it did not see it.
+const LOSSES: u8 = 5;
 
 pub(super) fn run(
     plan: &Plan,
@@ -87,35 +103,18 @@ pub(super) fn run(
     };
     let mut reactor = Reactor::<Wire>::new().map_err(broken)?;
     control.watch(reactor.waker());
-    let lines = plan.connections / threads + usize::from(thread < plan.connections % threads);
     let start = reactor.now();
-    let begin = start + plan.warm_up;
-    let mut runner = Runner {
-        plan,
-        work: plan.work(thread, threads)?,
-        lines: (0..lines).map(|_| Line::default()).collect(),
-        idle: Vec::with_capacity(lines),
-        redial: (0..lines as u32).map(|line| (start, line)).collect(),
-        flights: Vec::new(),
-        free: Vec::new(),
-        again: VecDeque::new(),
-        pace: plan.rate.map(|rate| Pace::new(start, rate, thread, threads)),
-        issued: 0,
-        share: plan.share(thread, threads),
-        begin,
-        end: plan.duration.map_or(Moment::NEVER, |duration| begin + duration),
-        stopped: false,
-        last: begin,
-        recorder: Recorder::new(plan.rate.is_some()),
-        counted: (0, 0, 0),
-    };
+    let mut runner = Runner::new(plan, addresses, thread, threads, start)?;
     loop {
         let now = reactor.now();
         if now >= runner.end || control.stopped() {
             runner.stopped = true;
         }
-        runner.dial(&mut reactor, addresses, now);
-        runner.tell(control);
+        runner.dial(&mut reactor, now);
+        runner.tell(control, now);
+        if let Some(error) = runner.broken.take() {
+            return Err(error);
+        }
         if runner.is_done(control.stopped()) {
             break;
         }
@@ -129,36 +128,83 @@ pub(super) fn run(
         runner.wake_idle(&mut reactor, now);
         reactor.turn(Some(wait), &mut runner).map_err(broken)?;
     }
+    runner.tell(control, Moment::NEVER);
     let now = reactor.now();
     let finish = if runner.stopped && !plan.wait { now.min(runner.end) } else { runner.last };
-    let cut_off = runner.flights.len() - runner.free.len();
-    Ok(Outcome {
-        elapsed: finish.since(runner.begin),
-        cut_off: cut_off as u64 + runner.again.len() as u64,
-        recorder: runner.recorder,
-    })
+    Ok(Outcome { elapsed: finish.since(runner.begin), left: runner.left(now), recorder: runner.recorder })
 }
 
-impl Runner<'_> {
+impl<'a> Runner<'a> {
+    fn new(
+        plan: &'a Plan,
+        addresses: &'a [Address],
+        thread: usize,
+        threads: usize,
+        start: Moment,
+    ) -> Result<Self, Error> {
+        let share = plan.share(thread, threads);
+        let begin = start + plan.warm_up;
+        let mut lines = plan.connections / threads + usize::from(thread < plan.connections % threads);
+        if let Some(share) = share
+            && plan.warm_up.is_zero()
+        {
+            // A connection without a request is of no use.
+            lines = lines.min(usize::try_from(share).unwrap_or(usize::MAX));
+        }
+        let line =
+            || Line { key: None, open: false, useful: false, idle: false, moved: false, tried: 0, queue: Queue::EMPTY };
+        Ok(Runner {
+            plan,
+            addresses,
+            reached: 0,
+            work: plan.work(thread, threads)?,
+            lines: (0..lines).map(|_| line()).collect(),
+            idle: Vec::with_capacity(lines),
+            dial: (0..lines as u32).collect(),
+            redial: VecDeque::new(),
+            flights: Flights::default(),
+            again: VecDeque::new(),
+            pace: plan.rate.map(|rate| Pace::new(start, rate, thread, threads)),
+            issued: 0,
+            share,
+            begin,
+            end: plan.duration.map_or(Moment::NEVER, |duration| begin + duration),
+            warming: !plan.warm_up.is_zero(),
+            stopped: false,
+            broken: None,
+            last: begin,
+            recorder: Recorder::new(plan.rate.is_some()),
+            news: News::default(),
+        })
+    }
+
     /// When the next request that may start now was meant to start.
-    fn next_start(&mut self, now: Moment) -> Option<Moment> {
+    fn next_start(&mut self, now: Moment) -> Option<Start> {
         if self.stopped || now >= self.end {
             return None;
         }
-        if let Some(intended) = self.again.front() {
-            return Some(*intended);
+        if let Some(start) = self.again.front() {
+            return Some(*start);
         }
-        if self.share.is_some_and(|share| self.issued >= share) {
+        if self.all_issued() {
             return None;
         }
-        match &self.pace {
-            None => Some(now),
-            Some(pace) => Some(pace.next()).filter(|due| *due <= now),
-        }
+        let intended = match &mut self.pace {
+            None => now,
+            Some(pace) => {
+                if self.warming && now >= self.begin {
+                    // What the warm-up did not get done is left out, or nothing that counts would start for long.
+                    self.warming = false;
+                    pace.skip_to(self.begin);
+                }
+                Some(pace.next()).filter(|due| *due <= now)?
+            }
+        };
+        Some(Start { intended, lost: 0 })
     }
 
     /// The request that [`next_start`](Self::next_start) named has started.
-    fn started(&mut self, intended: Moment) {
+    fn started(&mut self, start: Start) {
         if self.again.pop_front().is_some() {
             return;
         }
@@ -166,24 +212,40 @@ impl Runner<'_> {
             pace.advance();
         }
         // Requests of the warm-up are not part of the plan's number.
-        if intended >= self.begin {
+        if self.counts(start) {
             self.issued += 1;
         }
     }
 
-    fn is_done(&self, at_once: bool) -> bool {
-        let in_flight = self.flights.len() - self.free.len();
-        let all_issued = self.share.is_some_and(|share| self.issued >= share) && self.again.is_empty();
-        if self.stopped { at_once || !self.plan.wait || in_flight == 0 } else { all_issued && in_flight == 0 }
+    fn counts(&self, start: Start) -> bool {
+        start.intended >= self.begin
     }
 
-    fn dial(&mut self, reactor: &mut Reactor<Wire>, addresses: &[Address], now: Moment) {
+    fn all_issued(&self) -> bool {
+        self.share.is_some_and(|share| self.issued >= share)
+    }
+
+    fn is_done(&self, at_once: bool) -> bool {
+        let in_flight = self.flights.len() > 0;
+        if self.stopped {
+            at_once || !self.plan.wait || !in_flight
+        } else {
+            self.all_issued() && self.again.is_empty() && !in_flight
+        }
+    }
+
+    fn dial(&mut self, reactor: &mut Reactor<Wire>, now: Moment) {
         while let Some((_, index)) = self.redial.pop_front_if(|(due, _)| *due <= now) {
-            if self.stopped || (self.share.is_some_and(|share| self.issued >= share) && self.again.is_empty()) {
+            self.dial.push_back(index);
+        }
+        // Each once: what is refused on the spot may try another address in the next turn.
+        for _ in 0..self.dial.len() {
+            let Some(index) = self.dial.pop_front() else { break };
+            if self.stopped || (self.all_issued() && self.again.is_empty()) {
                 continue;
             }
             let line = &mut self.lines[index as usize];
-            let address = &addresses[line.address % addresses.len()];
+            let address = &self.addresses[(self.reached + line.tried) % self.addresses.len()];
             match reactor.connect(address, index.into(), now + self.plan.connect_timeout) {
                 Ok(key) => line.key = Some(key),
                 Err(error) => self.unreachable(index, &Reason::Io(error), now),
@@ -191,21 +253,29 @@ impl Runner<'_> {
         }
     }
 
-    /// A connection could not be made. The request that would have used it first has failed.
+    /// A connection could not be made. When no address is left to be tried, the request that would have used it first
+    /// has failed.
     fn unreachable(&mut self, index: u32, reason: &Reason, now: Moment) {
-        self.lines[index as usize].address += 1;
-        if let Some(intended) = self.next_start(now) {
-            self.started(intended);
-            self.fail(ErrorKind::of(reason, false), intended, now);
+        let line = &mut self.lines[index as usize];
+        line.tried += 1;
+        if line.tried < self.addresses.len() {
+            self.dial.push_back(index);
+            return;
+        }
+        line.tried = 0;
+        if let Some(start) = self.next_start(now) {
+            self.started(start);
+            self.fail(reason, false, start, now);
         }
         self.redial.push_back((now + REDIAL, index));
     }
 
-    fn fail(&mut self, kind: ErrorKind, intended: Moment, now: Moment) {
-        self.last = now;
-        if intended >= self.begin {
-            self.recorder.failed(kind);
-            self.counted.1 += 1;
+    fn fail(&mut self, reason: &Reason, opened: bool, start: Start, now: Moment) {
+        if self.counts(start) {
+            self.last = now;
+            self.news.failed += 1;
+            let (kind, plan) = (ErrorKind::of(reason, opened), self.plan);
+            self.recorder.failed_with(kind, || Error::new(kind, plan.peer(), detail(plan, reason, opened)).to_string());
         }
     }
 
@@ -220,7 +290,8 @@ impl Runner<'_> {
         let (due, next) = (pace.due(now, self.idle.len()) + self.again.len(), pace.next());
         self.wake(reactor, due);
         // With no connection free, the next answer is what to wait for.
-        reactor.set_alarm(if self.idle.is_empty() || self.stopped { Moment::NEVER } else { next });
+        let quiet = self.idle.is_empty() || self.stopped || self.all_issued();
+        reactor.set_alarm(if quiet { Moment::NEVER } else { next });
     }
 
     fn wake(&mut self, reactor: &mut Reactor<Wire>, most: usize) {
@@ -234,54 +305,74 @@ impl Runner<'_> {
         }
     }
 
-    fn tell(&mut self, control: &Control) {
-        let (answered, failed, bytes) = std::mem::take(&mut self.counted);
-        if answered + failed + bytes > 0 {
+    fn tell(&mut self, control: &Control, now: Moment) {
+        if now >= self.news.next {
+            let News { answered, failed, bytes, .. } = self.news;
             control.count(answered + failed, failed, bytes);
+            self.news = News { next: now + NEWS, ..News::default() };
         }
     }
 
-    fn depart(&mut self, line: u32, intended: Moment, now: Moment) -> ExchangeId {
-        let flight = Flight { generation: 0, line, intended, sent: now, status: 0, version: Version::Http11 };
-        let index = match self.free.pop() {
-            Some(index) => {
-                let old = &mut self.flights[index as usize];
-                *old = Flight { generation: old.generation.wrapping_add(1), ..flight };
-                index
-            }
-            None => {
-                self.flights.push(flight);
-                (self.flights.len() - 1) as u32
-            }
-        };
-        ExchangeId(u64::from(self.flights[index as usize].generation) << 32 | u64::from(index))
-    }
-
-    /// The request has its outcome: its place is free for another.
+    /// The request has its outcome.
     fn land(&mut self, id: ExchangeId) -> Option<Flight> {
-        let index = id.0 as u32;
-        let flight = *self.flights.get(index as usize)?;
-        if u64::from(flight.generation) != id.0 >> 32 {
-            return None;
-        }
-        self.flights[index as usize].generation = flight.generation.wrapping_add(1);
-        self.free.push(index);
-        let line = &mut self.lines[flight.line as usize];
-        line.in_flight -= 1;
+        let line = self.flights.get_mut(id)?.line;
+        let line = &mut self.lines[line as usize];
         line.moved = true;
-        Some(flight)
+        self.flights.land(id, &mut line.queue)
+    }
+
+    /// Its answer is whole.
+    fn answered(&mut self, flight: Flight, now: Moment) {
+        self.lines[flight.line as usize].useful = true;
+        if self.counts(flight.start) {
+            self.last = now;
+            self.news.answered += 1;
+            self.recorder.answered(flight.status, flight.version, now.since(flight.sent));
+            self.recorder.corrected(now.since(flight.start.intended));
+        }
+    }
+
+    fn left(&self, now: Moment) -> Left {
+        let flying = self.lines.iter().flat_map(|line| self.flights.iter(&line.queue)).map(|flight| flight.start);
+        let cut_off = flying.chain(self.again.iter().copied()).filter(|start| self.counts(*start)).count() as u64;
+        let mut not_started = 0;
+        if let Some(mut pace) = self.pace
+            && self.stopped
+            && now > self.begin
+        {
+            pace.skip_to(self.begin);
+            // A request that was meant for the very end was not meant to start.
+            let end = now.min(self.end);
+            not_started = pace.due(Moment::from_nanos(end.as_nanos().saturating_sub(1)), usize::MAX) as u64;
+            not_started = not_started.min(self.share.map_or(u64::MAX, |share| share - self.issued));
+        }
+        let connecting = self.lines.iter().filter(|line| line.key.is_some() && !line.open).count() as u64;
+        Left { cut_off, not_started, connecting }
+    }
+}
+
+/// What the kind of an error does not say.
+fn detail(plan: &Plan, reason: &Reason, opened: bool) -> String {
+    match reason {
+        Reason::Deadline if opened => format!("the limit is {:?}", plan.timeout),
+        Reason::Deadline => format!("the limit is {:?}", plan.connect_timeout),
+        Reason::Ended | Reason::Finished | Reason::Protocol(protocols::Error::UnexpectedEof) => String::new(),
+        reason => reason.to_string(),
     }
 }
 
 impl Handler<Wire> for Runner<'_> {
-    fn connected(&mut self, _at: At, _established: Established<'_>) -> Wire {
+    fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
+        let line = &mut self.lines[at.tag as usize];
+        self.reached = (self.reached + line.tried) % self.addresses.len();
+        (line.tried, line.open, line.useful) = (0, true, false);
         Wire::Http1(http1::Client::new().pipeline(self.plan.depth))
     }
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let index = at.tag as u32;
-        while to.slots() > 0 {
-            let Some(intended) = self.next_start(at.now) else {
+        while to.slots() > 0 && self.broken.is_none() {
+            let Some(start) = self.next_start(at.now) else {
                 let line = &mut self.lines[index as usize];
                 if !line.idle {
                     line.idle = true;
@@ -289,74 +380,77 @@ impl Handler<Wire> for Runner<'_> {
                 }
                 break;
             };
-            let id = self.depart(index, intended, at.now);
+            let line = &mut self.lines[index as usize];
+            let id = self.flights.depart(&mut line.queue, index, start, at.now);
+            line.moved = true;
             let sent = match self.work.next() {
                 Ok(request) => to.send(id, Request::Http(request)),
                 Err(_) => Err(Refused::Misuse("a template made a request that cannot be sent")),
             };
-            let line = &mut self.lines[index as usize];
-            line.in_flight += 1;
-            line.moved = true;
             match sent {
-                Ok(()) => self.started(intended),
+                Ok(()) => self.started(start),
                 Err(refused) => {
                     self.land(id);
-                    if refused == Refused::NotNow {
-                        break;
+                    if let Refused::Misuse(words) = refused {
+                        self.broken = Some(Error::invalid(words));
                     }
-                    self.started(intended);
-                    self.fail(ErrorKind::InvalidRequest, intended, at.now);
+                    break;
                 }
             }
         }
         let line = &mut self.lines[index as usize];
         if std::mem::take(&mut line.moved) {
-            to.set_deadline(if line.in_flight > 0 { at.now + self.plan.timeout } else { Moment::NEVER });
+            let oldest = self.flights.oldest(&line.queue);
+            to.set_deadline(oldest.map_or(Moment::NEVER, |flight| flight.sent + self.plan.timeout));
         }
     }
 
     fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
         let Some(id) = id else { return Flow::Continue };
         let Message::Http(message) = message;
+        let Some(flight) = self.flights.get_mut(id) else { return Flow::Continue };
         match message {
-            semantics::Message::Head(head) => {
-                if let Some(flight) = self.flights.get_mut(id.0 as u32 as usize) {
-                    (flight.status, flight.version) = (head.status, head.version);
-                }
-            }
-            semantics::Message::Data(bytes) if at.now >= self.begin => {
+            semantics::Message::Head(head) => (flight.status, flight.version) = (head.status, head.version),
+            semantics::Message::Data(bytes) if flight.start.intended >= self.begin => {
                 self.recorder.bytes(bytes.len());
-                self.counted.2 += bytes.len() as u64;
+                self.news.bytes += bytes.len() as u64;
             }
             _ => {}
         }
         if done && let Some(flight) = self.land(id) {
-            self.last = at.now;
-            if flight.intended >= self.begin {
-                self.recorder.answered(flight.status, flight.version, at.now.since(flight.sent));
-                self.recorder.corrected(at.now.since(flight.intended));
-                self.counted.0 += 1;
-            }
+            self.answered(flight, at.now);
         }
         Flow::Continue
     }
 
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay) {
         let Some(flight) = self.land(id) else { return };
-        if replay == Replay::Unknown {
-            self.fail(ErrorKind::of(reason, true), flight.intended, at.now);
+        let start = Start { lost: flight.start.lost + 1, ..flight.start };
+        if replay == Replay::Unknown || start.lost >= LOSSES {
+            self.fail(reason, true, start, at.now);
         } else {
-            self.again.push_back(flight.intended);
+            self.again.push_back(start);
         }
+    }
+
+    /// The server agreed to another protocol: that is its answer, and nothing else can be asked on this connection.
+    fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
+        if let Some(flight) = self.land(id) {
+            self.answered(flight, at.now);
+        }
+        None
     }
 
     fn on_closed(&mut self, at: At, opened: bool, reason: &Reason) {
         let index = at.tag as u32;
-        self.lines[index as usize].key = None;
-        if opened {
-            self.redial.push_back((at.now, index));
-        } else {
+        let line = &mut self.lines[index as usize];
+        (line.key, line.open) = (None, false);
+        if !opened {
             self.unreachable(index, reason, at.now);
+        } else if line.useful {
+            self.dial.push_back(index);
+        } else {
+            self.redial.push_back((at.now + REDIAL, index));
         }
     }
 }

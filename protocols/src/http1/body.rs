@@ -13,7 +13,7 @@ pub(super) enum Body {
     Length(u64),
     Chunked {
         step: Step,
-        /// Bytes of chunk extensions so far.
+        /// Bytes of chunk extensions so far, and of white space in their place.
         extensions: u32,
     },
     UntilClose,
@@ -22,10 +22,23 @@ pub(super) enum Body {
 /// Where in the chunk framing the next byte stands.
 #[derive(Debug)]
 pub(super) enum Step {
-    Size { size: u64, digits: u8 },
-    Extension { size: u64 },
-    SizeLf { size: u64 },
-    Data { left: u64 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// White space behind the size.
+    Space {
+        size: u64,
+    },
+    Extension {
+        size: u64,
+    },
+    SizeLf {
+        size: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataCr,
     DataLf,
     Trailers(Scan),
@@ -119,18 +132,19 @@ fn chunked<'a>(
                 }
                 None if digits > 0 && byte == b'\r' => Step::SizeLf { size },
                 None if digits > 0 && byte == b';' => Step::Extension { size },
+                None if digits > 0 && matches!(byte, b' ' | b'\t') => count(extensions, Step::Space { size })?,
+                _ => return Err(Violation::Chunk.into()),
+            },
+            // RFC 9112 §7.1.1 has it before a semicolon; some servers pad every size with it.
+            Step::Space { size } => match byte {
+                b'\r' => Step::SizeLf { size },
+                b';' => Step::Extension { size },
+                b' ' | b'\t' => count(extensions, Step::Space { size })?,
                 _ => return Err(Violation::Chunk.into()),
             },
             Step::Extension { size } => match byte {
                 b'\r' => Step::SizeLf { size },
-                b'\t' | 0x20..=0x7e | 0x80.. => {
-                    *extensions += 1;
-                    if *extensions > EXTENSIONS {
-                        let limit = Limit { what: "chunk extension bytes", value: EXTENSIONS.into() };
-                        return Err(Error::TooLarge(limit));
-                    }
-                    Step::Extension { size }
-                }
+                b'\t' | 0x20..=0x7e | 0x80.. => count(extensions, Step::Extension { size })?,
                 _ => return Err(Violation::Chunk.into()),
             },
             Step::SizeLf { size: 0 } if byte == b'\n' => Step::Trailers(Scan::default()),
@@ -140,6 +154,15 @@ fn chunked<'a>(
             _ => return Err(Violation::Chunk.into()),
         };
     }
+}
+
+/// One byte more that means nothing.
+fn count(extensions: &mut u32, step: Step) -> Result<Step, Error> {
+    *extensions += 1;
+    if *extensions > EXTENSIONS {
+        return Err(Error::TooLarge(Limit { what: "chunk extension bytes", value: EXTENSIONS.into() }));
+    }
+    Ok(step)
 }
 
 fn need_or_progress(used: usize) -> Part<'static> {

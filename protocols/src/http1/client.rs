@@ -17,7 +17,6 @@ pub struct Client {
     exchanges: VecDeque<Exchange>,
     state: State,
     upload: Option<Upload>,
-    held: bool,
     /// No request may follow.
     last: bool,
     /// The connection is over when the answer at the front is whole.
@@ -33,6 +32,10 @@ struct Exchange {
     traits: Traits,
     /// Nobody waits for the answer any more: it is read and dropped.
     dropped: bool,
+    /// The reader is slow.
+    held: bool,
+    /// The server said that it acts on nothing that came after another one (RFC 9112 §9.6).
+    ignored: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,13 @@ struct Upload {
     stalled: bool,
 }
 
+impl Upload {
+    /// The server still waits for bytes of this body. Where none are missing, the caller may not have said so yet.
+    fn is_cut_off(&self) -> bool {
+        self.left != Some(0)
+    }
+}
+
 /// The status lines of all answers begin so: anything else is told at once and not after a whole head of it.
 const PREFIX: &[u8] = b"HTTP/1.";
 
@@ -71,7 +81,6 @@ impl Client {
             exchanges: VecDeque::new(),
             state: State::Head(Scan::default()),
             upload: None,
-            held: false,
             last: false,
             closing: false,
             interim: 0,
@@ -126,27 +135,34 @@ impl Client {
         let judged = head::response(&bytes[..length], front.traits, self.limits)?;
         let (id, dropped) = (front.id, front.dropped);
         let head = judged.head;
-        let (message, done) = if head.status < 200 && judged.framing != Framing::Switched {
-            self.interim += 1;
-            if self.interim > self.limits.interim {
+        let (message, done) = if judged.framing == Framing::Switched {
+            // A protocol cannot change in the middle of a request (RFC 9110 §7.8).
+            if self.upload.as_ref().is_some_and(Upload::is_cut_off) {
+                return Err(Violation::UnexpectedSwitch.into());
+            }
+            self.exchanges.pop_front();
+            self.upload = None;
+            self.last = true;
+            self.state = if dropped { State::Closed } else { State::Switched(id) };
+            (Message::Head(head), false)
+        } else if head.status < 200 {
+            if self.interim >= self.limits.interim {
                 let limit = Limit { what: "interim responses", value: self.limits.interim.into() };
                 return Err(Error::TooLarge(limit));
             }
+            self.interim += 1;
             (Message::Informational(head), false)
         } else {
             self.closing |= !judged.keep_alive;
             self.last |= self.closing;
+            if judged.says_close {
+                self.exchanges.iter_mut().skip(1).for_each(|behind| behind.ignored = true);
+            }
             let body = Body::new(judged.framing);
-            let done = body.is_none() && judged.framing != Framing::Switched;
-            if judged.framing == Framing::Switched {
-                self.exchanges.pop_front();
-                self.upload = None;
-                self.last = true;
-                self.state = State::Switched(id);
-            } else if let Some(body) = body {
-                self.state = State::Body(body);
-            } else {
-                self.finish();
+            let done = body.is_none();
+            match body {
+                Some(body) => self.state = State::Body(body),
+                None => self.finish(),
             }
             (Message::Head(head), done)
         };
@@ -155,10 +171,10 @@ impl Client {
 
     fn read_body<'a>(&mut self, input: Input<'a>) -> Result<(usize, Event<Message<'a, ResponseHead<'a>>>), Error> {
         let State::Body(body) = &mut self.state else { unreachable!("called in this state only") };
-        let Some(&Exchange { id, dropped, .. }) = self.exchanges.front() else {
+        let Some(&Exchange { id, dropped, held, .. }) = self.exchanges.front() else {
             unreachable!("a body is read only for an exchange")
         };
-        if self.held && !dropped {
+        if held && !dropped {
             return Ok((0, Event::Paused));
         }
         let (used, part) = body.read(input, self.limits)?;
@@ -178,16 +194,18 @@ impl Client {
     fn finish(&mut self) {
         let finished = self.exchanges.pop_front();
         self.interim = 0;
-        self.held = false;
-        if let Some(finished) = finished {
-            self.closing |= finished.traits.close;
-            if self.upload.as_ref().is_some_and(|upload| upload.id == finished.id) {
-                // The server answered before it had the whole body; the rest of it would be read as a request.
-                self.upload = None;
-                self.closing = true;
-            }
+        if let Some(finished) = finished
+            && let Some(upload) = self.upload.take_if(|upload| upload.id == finished.id)
+        {
+            // The server answered before it had the whole body; the rest of it would be read as a request.
+            self.closing |= upload.is_cut_off();
         }
+        self.closing |= self.last && self.exchanges.is_empty();
         self.state = if self.closing { State::Closed } else { State::Head(Scan::default()) };
+    }
+
+    fn exchange(&mut self, id: ExchangeId) -> Option<&mut Exchange> {
+        self.exchanges.iter_mut().find(|exchange| exchange.id == id)
     }
 
     fn upload(&mut self, id: ExchangeId) -> Result<&mut Upload, Refused> {
@@ -204,21 +222,11 @@ impl Protocol for Client {
 
     fn send(&mut self, id: ExchangeId, request: Request<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
         let traits = request.head.traits();
-        if traits.connect || request.head.method() == "TRACE" {
-            // RFC 9110 §9.3.6, §9.3.8
-            if request.body != semantics::Body::EMPTY {
-                return Err(Refused::Misuse("this method has no body"));
-            }
+        if traits.bodiless && request.body != semantics::Body::EMPTY {
+            return Err(Refused::Misuse("this method has no body"));
         }
-        if self.slots() == 0 {
+        if self.slots() == 0 || (!self.exchanges.is_empty() && is_alone(traits)) {
             return Err(Refused::NotNow);
-        }
-        if let Some(before) = self.exchanges.back() {
-            // RFC 9112 §9.3.2; and what may hand the connection over waits until it is alone.
-            let alone = !traits.idempotent || traits.upgrade || traits.connect;
-            if alone || !before.traits.idempotent || before.traits.upgrade || before.traits.connect {
-                return Err(Refused::NotNow);
-            }
         }
         out.extend_from_slice(request.head.bytes());
         match request.body {
@@ -236,7 +244,7 @@ impl Protocol for Client {
             }
         }
         self.last |= traits.close;
-        self.exchanges.push_back(Exchange { id, traits, dropped: false });
+        self.exchanges.push_back(Exchange { id, traits, dropped: false, held: false, ignored: false });
         Ok(())
     }
 
@@ -245,14 +253,20 @@ impl Protocol for Client {
         input: Input<'a>,
         _out: &mut Vec<u8>,
     ) -> Result<(usize, Event<Self::Message<'a>>), Error> {
-        self.read(input).inspect_err(|error| self.state = State::Failed(*error))
+        self.read(input).inspect_err(|error| {
+            self.state = State::Failed(*error);
+            self.upload = None;
+        })
     }
 
     fn slots(&self) -> usize {
         if self.last || self.upload.is_some() || matches!(self.state, State::Failed(_) | State::Closed) {
             return 0;
         }
-        (self.depth as usize).saturating_sub(self.exchanges.len())
+        match self.exchanges.back() {
+            Some(before) if is_alone(before.traits) => 0,
+            _ => (self.depth as usize).saturating_sub(self.exchanges.len()),
+        }
     }
 
     fn wants_data(&self) -> Option<(ExchangeId, usize)> {
@@ -284,14 +298,14 @@ impl Protocol for Client {
     }
 
     fn hold(&mut self, id: ExchangeId) {
-        if self.exchanges.front().is_some_and(|exchange| exchange.id == id) {
-            self.held = true;
+        if let Some(exchange) = self.exchange(id) {
+            exchange.held = true;
         }
     }
 
     fn resume(&mut self, id: ExchangeId, _out: &mut Vec<u8>) {
-        if self.exchanges.front().is_some_and(|exchange| exchange.id == id) {
-            self.held = false;
+        if let Some(exchange) = self.exchange(id) {
+            exchange.held = false;
         }
         if let Ok(upload) = self.upload(id) {
             upload.stalled = false;
@@ -299,29 +313,39 @@ impl Protocol for Client {
     }
 
     fn cancel(&mut self, id: ExchangeId, _out: &mut Vec<u8>) -> bool {
-        let sending = self.upload.as_ref().is_some_and(|upload| upload.id == id);
-        match self.exchanges.iter_mut().position(|exchange| exchange.id == id) {
-            None => true,
-            Some(at) => {
-                self.exchanges[at].dropped = true;
-                // The answer at the front may never come, and half a body cannot be taken back.
-                at > 0 && !sending
-            }
+        let Some(at) = self.exchanges.iter().position(|exchange| exchange.id == id) else { return true };
+        self.exchanges[at].dropped = true;
+        let upload = self.upload.take_if(|upload| upload.id == id);
+        // The answer at the front may never come, and half a body cannot be taken back.
+        let lives = at > 0 && !upload.is_some_and(|upload| upload.is_cut_off());
+        self.last |= !lives;
+        lives
+    }
+
+    fn close(&mut self, _out: &mut Vec<u8>) {
+        self.last = true;
+        if self.exchanges.is_empty() && matches!(self.state, State::Head(_)) {
+            self.state = State::Closed;
         }
     }
 
     fn unfinished(&mut self) -> Option<(ExchangeId, Replay)> {
-        // A server that announced the end has not acted on what came after (RFC 9112 §9.6).
-        let replay = if matches!(self.state, State::Closed) { Replay::NotProcessed } else { Replay::Unknown };
         self.last = true;
         self.upload = None;
         loop {
             let exchange = self.exchanges.pop_front()?;
             if !exchange.dropped {
+                let replay = if exchange.ignored { Replay::NotProcessed } else { Replay::Unknown };
                 return Some((exchange.id, replay));
             }
         }
     }
+}
+
+/// Not sent behind another request, and nothing is sent behind it: what may not be repeated (RFC 9112 §9.3.2), and what
+/// may hand the connection over.
+fn is_alone(traits: Traits) -> bool {
+    !traits.idempotent || traits.upgrade || traits.connect
 }
 
 fn push_length(out: &mut Vec<u8>, length: u64) {
@@ -357,6 +381,9 @@ pub(super) fn send_part(left: &mut Option<u64>, data: &[u8], last: bool, out: &m
 pub(super) fn send_trailers(left: Option<u64>, trailers: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
     if left.is_some() {
         return Err(Refused::Misuse("only a body in chunks has trailers"));
+    }
+    if !semantics::are_trailers(trailers) {
+        return Err(Refused::Misuse("these are no lines of fields that may stand in trailers"));
     }
     out.extend_from_slice(b"0\r\n");
     out.extend_from_slice(trailers);

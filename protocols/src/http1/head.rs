@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 use httparse::{Header, ParserConfig, Status};
 
 use super::{Limits, Violation};
-use crate::semantics::{Fields, RequestHead, ResponseHead, Traits, Version, has_word};
+use crate::semantics::{Fields, RequestHead, ResponseHead, Traits, Version, is_authority};
 use crate::{Error, Limit};
 
 /// Finds the end of a head or of trailers that come in pieces.
@@ -64,6 +64,10 @@ pub(super) struct Judged<H> {
     pub(super) head: H,
     pub(super) framing: Framing,
     pub(super) keep_alive: bool,
+    /// It has `connection: close`: the sender acts on nothing that comes after it (RFC 9112 §9.6).
+    pub(super) says_close: bool,
+    /// It has `connection: upgrade`.
+    pub(super) upgrade: bool,
 }
 
 /// Reads a whole response head.
@@ -89,15 +93,24 @@ pub(super) fn trailers(bytes: &[u8], limits: Limits) -> Result<Fields<'_>, Error
     if bytes == b"\r\n" {
         return Ok(Fields::default());
     }
-    let mut headers = [httparse::EMPTY_HEADER; Limits::MOST_FIELDS as usize];
-    match httparse::parse_headers(bytes, &mut headers[..limits.fields as usize]) {
-        Ok(Status::Complete(_)) => Ok(Fields::new(bytes)),
-        Ok(Status::Partial) => Err(Violation::FieldLine.into()),
-        Err(error) => Err(named(error, limits)),
+    if limits.fields as usize <= USUAL_FIELDS {
+        trailers_with::<USUAL_FIELDS>(bytes, limits)
+    } else {
+        trailers_with::<{ Limits::MOST_FIELDS as usize }>(bytes, limits)
     }
 }
 
 const USUAL_FIELDS: usize = 128;
+
+fn trailers_with<const N: usize>(bytes: &[u8], limits: Limits) -> Result<Fields<'_>, Error> {
+    let mut headers = [httparse::EMPTY_HEADER; N];
+    match httparse::parse_headers(bytes, &mut headers[..limits.fields as usize]) {
+        Ok(Status::Complete((length, _))) if length == bytes.len() => Ok(Fields::new(bytes)),
+        Ok(_) => Err(Violation::FieldLine.into()),
+        Err(httparse::Error::TooManyHeaders) => Err(too_many(limits)),
+        Err(_) => Err(Violation::FieldLine.into()),
+    }
+}
 
 fn response_with<'a, const N: usize>(
     bytes: &'a [u8],
@@ -108,32 +121,36 @@ fn response_with<'a, const N: usize>(
     let mut parsed = httparse::Response::new(&mut []);
     let room = &mut room[..limits.fields as usize];
     match ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, room) {
-        Ok(Status::Complete(_)) => {}
-        Ok(Status::Partial) => return Err(Violation::StartLine.into()),
-        Err(error) => return Err(named(error, limits)),
+        Ok(Status::Complete(length)) if length == bytes.len() => {}
+        Ok(_) => return Err(Violation::StartLine.into()),
+        Err(error) => return Err(named(error, bytes, limits)),
     }
     let status = parsed.code.unwrap_or_default();
     if status < 100 {
         return Err(Violation::StartLine.into());
     }
     let version = version(parsed.version);
-    let said = Said::read(parsed.headers)?;
+    let said = Said::read(parsed.headers);
     let framing = if status == 101 {
         if !asked.upgrade {
             return Err(Violation::UnexpectedSwitch.into());
         }
         Framing::Switched
     } else if asked.connect && (200..300).contains(&status) {
+        // Whatever it says of a body is ignored (RFC 9110 §9.3.6).
         Framing::Switched
     } else if asked.head || status < 200 || status == 204 || status == 304 {
+        said.sound()?;
         Framing::None
     } else {
         said.framing(version)?.unwrap_or(Framing::UntilClose)
     };
     let keep_alive = said.keep_alive(version) && framing != Framing::UntilClose;
-    let head =
-        ResponseHead { version, status, reason: parsed.reason.unwrap_or_default().as_bytes(), fields: fields(bytes) };
-    Ok(Judged { head, framing, keep_alive })
+    let (line, fields) = cut(bytes);
+    // What stands behind `HTTP/1.1 200 `. Not httparse's: that is a str, and empty where a byte is above ASCII.
+    let reason = line.get(13..).unwrap_or_default();
+    let head = ResponseHead { version, status, reason, fields };
+    Ok(Judged { head, framing, keep_alive, says_close: said.close, upgrade: said.upgrade })
 }
 
 fn request_with<const N: usize>(bytes: &[u8], limits: Limits) -> Result<Judged<RequestHead<'_>>, Error> {
@@ -141,29 +158,31 @@ fn request_with<const N: usize>(bytes: &[u8], limits: Limits) -> Result<Judged<R
     let mut parsed = httparse::Request::new(&mut []);
     let room = &mut room[..limits.fields as usize];
     match ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, room) {
-        Ok(Status::Complete(_)) => {}
-        Ok(Status::Partial) => return Err(Violation::StartLine.into()),
-        Err(error) => return Err(named(error, limits)),
+        Ok(Status::Complete(length)) if length == bytes.len() => {}
+        Ok(_) => return Err(Violation::StartLine.into()),
+        Err(error) => return Err(named(error, bytes, limits)),
     }
     let version = version(parsed.version);
-    let said = Said::read(parsed.headers)?;
-    if said.hosts > 1 || (said.hosts == 0 && version == Version::Http11) {
+    let target = parsed.path.unwrap_or_default();
+    if !target.is_ascii() {
+        return Err(Violation::StartLine.into());
+    }
+    let said = Said::read(parsed.headers);
+    if said.hosts > 1 || said.bad_host || (said.hosts == 0 && version == Version::Http11) {
         return Err(Violation::Host.into());
     }
     let framing = said.framing(version)?.unwrap_or(Framing::None);
-    let head = RequestHead {
-        version,
-        method: parsed.method.unwrap_or_default(),
-        target: parsed.path.unwrap_or_default(),
-        fields: fields(bytes),
-    };
-    Ok(Judged { head, framing, keep_alive: said.keep_alive(version) })
+    let (_, fields) = cut(bytes);
+    let head = RequestHead { version, method: parsed.method.unwrap_or_default(), target, fields };
+    let keep_alive = said.keep_alive(version);
+    Ok(Judged { head, framing, keep_alive, says_close: said.close, upgrade: said.upgrade })
 }
 
-/// The field lines of a whole head.
-fn fields(head: &[u8]) -> Fields<'_> {
-    let first = memchr::memchr(b'\n', head).map_or(head.len(), |newline| newline + 1);
-    Fields::new(&head[first..])
+/// The start line of a whole head, without its end, and the field lines.
+fn cut(head: &[u8]) -> (&[u8], Fields<'_>) {
+    let newline = memchr::memchr(b'\n', head).unwrap_or(head.len());
+    let line = &head[..newline];
+    (line.strip_suffix(b"\r").unwrap_or(line), Fields::new(head.get(newline + 1..).unwrap_or_default()))
 }
 
 fn version(minor: Option<u8>) -> Version {
@@ -171,14 +190,24 @@ fn version(minor: Option<u8>) -> Version {
 }
 
 #[cold]
-fn named(error: httparse::Error, limits: Limits) -> Error {
+fn named(error: httparse::Error, head: &[u8], limits: Limits) -> Error {
     match error {
-        httparse::Error::TooManyHeaders => Error::TooLarge(Limit { what: "header count", value: limits.fields.into() }),
-        httparse::Error::HeaderName | httparse::Error::HeaderValue | httparse::Error::NewLine => {
-            Violation::FieldLine.into()
-        }
+        httparse::Error::TooManyHeaders => too_many(limits),
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => Violation::FieldLine.into(),
         httparse::Error::Status | httparse::Error::Token | httparse::Error::Version => Violation::StartLine.into(),
+        // Of whatever line: a request line ends with its version, or something stands behind it.
+        httparse::Error::NewLine => match cut(head).0 {
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', ..] | [.., b'H', b'T', b'T', b'P', b'/', b'1', b'.', _] => {
+                Violation::FieldLine.into()
+            }
+            _ => Violation::StartLine.into(),
+        },
     }
+}
+
+#[cold]
+fn too_many(limits: Limits) -> Error {
+    Error::TooLarge(Limit { what: "header count", value: limits.fields.into() })
 }
 
 /// What the fields say that concerns the machine.
@@ -186,50 +215,75 @@ fn named(error: httparse::Error, limits: Limits) -> Error {
 struct Said {
     length: Option<u64>,
     chunked: bool,
+    /// The first rule of framing that they break.
+    broken: Option<Violation>,
     close: bool,
     keep_alive: bool,
+    upgrade: bool,
     hosts: usize,
+    bad_host: bool,
 }
 
 impl Said {
-    fn read(headers: &[Header<'_>]) -> Result<Self, Error> {
+    fn read(headers: &[Header<'_>]) -> Self {
         let mut said = Said::default();
         for header in headers {
             // Length first: it rules out nearly every other field at the price of one comparison.
             match header.name.len() {
-                4 if header.name.eq_ignore_ascii_case("host") => said.hosts += 1,
+                4 if header.name.eq_ignore_ascii_case("host") => {
+                    said.hosts += 1;
+                    said.bad_host |= !is_authority(header.value);
+                }
                 10 if header.name.eq_ignore_ascii_case("connection") => {
-                    said.close |= has_word(header.value, "close");
-                    said.keep_alive |= has_word(header.value, "keep-alive");
+                    for word in header.value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+                        said.close |= word.eq_ignore_ascii_case(b"close");
+                        said.keep_alive |= word.eq_ignore_ascii_case(b"keep-alive");
+                        said.upgrade |= word.eq_ignore_ascii_case(b"upgrade");
+                    }
                 }
                 14 if header.name.eq_ignore_ascii_case("content-length") => {
                     for item in header.value.split(|&b| b == b',') {
-                        let length = decimal(item.trim_ascii()).ok_or(Violation::Length)?;
-                        if said.length.is_some_and(|before| before != length) {
-                            return Err(Violation::DifferentLengths.into());
+                        match (decimal(item.trim_ascii()), said.length) {
+                            (None, _) => said.breaks(Violation::Length),
+                            (Some(length), Some(before)) if length != before => {
+                                said.breaks(Violation::DifferentLengths);
+                            }
+                            (Some(length), _) => said.length = Some(length),
                         }
-                        said.length = Some(length);
                     }
                 }
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    if said.chunked || !header.value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-                        return Err(Violation::TransferEncoding.into());
+                    if said.chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
+                        said.breaks(Violation::TransferEncoding);
                     }
                     said.chunked = true;
                 }
                 _ => {}
             }
         }
-        Ok(said)
+        said
+    }
+
+    #[cold]
+    fn breaks(&mut self, rule: Violation) {
+        self.broken = self.broken.or(Some(rule));
+    }
+
+    fn sound(&self) -> Result<(), Error> {
+        self.broken.map_or(Ok(()), |rule| Err(rule.into()))
     }
 
     fn framing(&self, version: Version) -> Result<Option<Framing>, Error> {
-        match (self.chunked, self.length) {
-            (true, _) if version == Version::Http10 => Err(Violation::TransferEncodingInHttp10.into()),
-            (true, _) => Ok(Some(Framing::Chunked)),
-            (false, Some(length)) => Ok(Some(Framing::Length(length))),
-            (false, None) => Ok(None),
+        // Before anything else: a sender of HTTP/1.0 does not know what it says there (RFC 9112 §6.1).
+        if self.chunked && version == Version::Http10 {
+            return Err(Violation::TransferEncodingInHttp10.into());
         }
+        self.sound()?;
+        Ok(match (self.chunked, self.length) {
+            (true, _) => Some(Framing::Chunked),
+            (false, Some(length)) => Some(Framing::Length(length)),
+            (false, None) => None,
+        })
     }
 
     /// RFC 9112 §9.3; and a message with both framings ends its connection (§6.3).
@@ -251,4 +305,38 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         }
         number.checked_mul(10)?.checked_add(digit.into())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Linear work: whatever the pieces, a byte is looked at once, but for the line end in front of the last pieces.
+    #[test]
+    fn the_scan_begins_where_it_ended() {
+        let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
+        while head.len() < 60_000 {
+            head.extend_from_slice(b"x-field: something\r\n");
+        }
+        for piece in [1, 2, 3, 7, 1000] {
+            let (mut scan, mut looked_at) = (Scan::default(), 0);
+            for end in (piece..head.len()).step_by(piece) {
+                looked_at += end - scan.seen;
+                assert_eq!(scan.find(&head[..end], 64 << 10), Ok(None));
+                assert!(end - scan.seen <= 2, "{} of {end} bytes would be looked at again", end - scan.seen);
+            }
+            assert!(looked_at <= 2 * head.len(), "{looked_at} bytes looked at in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn the_scan_finds_the_empty_line_wherever_the_pieces_end() {
+        for head in ["a\r\n\r\n", "a\n\n", "a\r\nb: c\n\r\n", "a\nb\r\n\n"] {
+            let mut scan = Scan::default();
+            for end in 0..head.len() {
+                assert_eq!(scan.find(&head.as_bytes()[..end], 100), Ok(None), "{head:?} up to {end}");
+            }
+            assert_eq!(scan.find(format!("{head}more\n\n").as_bytes(), 100), Ok(Some(head.len())), "{head:?}");
+        }
+    }
 }

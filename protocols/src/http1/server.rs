@@ -33,6 +33,9 @@ enum State {
 struct Open {
     id: ExchangeId,
     is_head: bool,
+    is_connect: bool,
+    /// The client offers another protocol.
+    upgrade: bool,
     version: Version,
     keep_alive: bool,
     held: bool,
@@ -49,6 +52,8 @@ enum Answer {
         stalled: bool,
     },
 }
+
+const BROKEN: &str = "the client broke the protocol, and nothing more is said on this connection";
 
 impl Default for Server {
     fn default() -> Self {
@@ -105,6 +110,8 @@ impl Server {
         self.open = Some(Open {
             id,
             is_head: judged.head.method == "HEAD",
+            is_connect: judged.head.method == "CONNECT",
+            upgrade: judged.upgrade,
             version: judged.head.version,
             keep_alive: judged.keep_alive,
             held: false,
@@ -118,11 +125,7 @@ impl Server {
 
     fn read_body<'a>(&mut self, input: Input<'a>) -> Result<(usize, Event<Message<'a, RequestHead<'a>>>), Error> {
         let State::Body(body) = &mut self.state else { unreachable!("called in this state only") };
-        let Some(open) = &self.open else {
-            // The answer was whole before the request: what is left of it is not worth reading.
-            self.state = State::Closed;
-            return Ok((0, Event::Closed));
-        };
+        let Some(open) = &self.open else { unreachable!("a body is read only for an exchange") };
         if open.held {
             return Ok((0, Event::Paused));
         }
@@ -151,10 +154,18 @@ impl Server {
     }
 
     fn answer(&mut self, id: ExchangeId) -> Result<&mut Answer, Refused> {
+        let failed = matches!(self.state, State::Failed(_));
         match &mut self.open {
+            _ if failed => Err(Refused::Misuse(BROKEN)),
             Some(open) if open.id == id && matches!(open.answer, Answer::Parts { .. }) => Ok(&mut open.answer),
             _ => Err(Refused::Misuse("this exchange is not being answered in parts")),
         }
+    }
+
+    /// The connection is handed over, when the next event says so.
+    fn switch(&mut self, id: ExchangeId) {
+        self.open = None;
+        self.state = State::Switched(id);
     }
 }
 
@@ -163,27 +174,42 @@ impl Protocol for Server {
     type Message<'a> = Message<'a, RequestHead<'a>>;
 
     fn send(&mut self, id: ExchangeId, response: Response<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
+        if matches!(self.state, State::Failed(_)) {
+            return Err(Refused::Misuse(BROKEN));
+        }
         let Some(open) = self.open.as_mut().filter(|open| open.id == id && matches!(open.answer, Answer::No)) else {
             return Err(Refused::Misuse("no such request, or it is answered already"));
         };
         let head = response.head;
-        if head.status() < 200 {
-            if open.version == Version::Http10 {
+        let (status, whole) = (head.status(), matches!(self.state, State::Answering));
+        let switches = status == 101 || (open.is_connect && (200..300).contains(&status));
+        if status < 200 || switches {
+            if response.body != semantics::Body::EMPTY {
+                return Err(Refused::Misuse("this response has no body"));
+            }
+            if status < 200 && open.version == Version::Http10 {
                 return Err(Refused::Misuse("HTTP/1.0 knows no interim responses"));
+            }
+            // RFC 9110 §7.8
+            if status == 101 && !open.upgrade {
+                return Err(Refused::Misuse("the client offers no other protocol"));
+            }
+            if switches && !whole {
+                return Err(Refused::Misuse("the protocol cannot change in the middle of a request"));
             }
             out.extend_from_slice(head.bytes());
             out.extend_from_slice(b"\r\n");
-            if head.status() == 101 {
-                self.open = None;
-                self.state = State::Switched(id);
+            if switches {
+                self.switch(id);
             }
             return Ok(());
         }
-        open.keep_alive &= !head.closes();
-        let bodiless = open.is_head || matches!(head.status(), 204 | 304);
+        let bodiless = open.is_head || matches!(status, 204 | 304);
         // A body of unknown length for a client that knows no chunks ends with the connection.
-        let until_close = open.version == Version::Http10 && response.body == semantics::Body::Parts(None);
-        open.keep_alive &= !until_close;
+        let until_close = !bodiless && open.version == Version::Http10 && response.body == semantics::Body::Parts(None);
+        // When this answer is whole before the request is, the rest of the request is not read.
+        let early = !whole && (bodiless || matches!(response.body, semantics::Body::Whole(_)));
+        open.keep_alive &= !head.closes() && !until_close && !early;
         out.extend_from_slice(head.bytes());
         if !open.keep_alive && !head.closes() {
             out.extend_from_slice(b"connection: close\r\n");
@@ -191,12 +217,14 @@ impl Protocol for Server {
             out.extend_from_slice(b"connection: keep-alive\r\n");
         }
         let length = match response.body {
+            // Nobody said how long it would be (RFC 9110 §8.6).
+            semantics::Body::Whole([]) if bodiless => None,
             semantics::Body::Whole(bytes) => Some(bytes.len() as u64),
             semantics::Body::Parts(length) => length,
         };
         match length {
             // RFC 9110 §8.6: never in a 204.
-            Some(_) if head.status() == 204 => {}
+            Some(_) if status == 204 => {}
             Some(length) => {
                 out.extend_from_slice(b"content-length: ");
                 push_decimal(out, length);
@@ -231,6 +259,8 @@ impl Protocol for Server {
             if !failed_before && self.open.as_ref().is_none_or(|open| matches!(open.answer, Answer::No)) {
                 let status = match error {
                     Error::TooLarge(_) => "431 Request Header Fields Too Large",
+                    // RFC 9112 §6.1
+                    Error::Violation(crate::Violation::Http1(Violation::TransferEncoding)) => "501 Not Implemented",
                     _ => "400 Bad Request",
                 };
                 for part in ["HTTP/1.1 ", status, "\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"] {
@@ -249,6 +279,9 @@ impl Protocol for Server {
     }
 
     fn wants_data(&self) -> Option<(ExchangeId, usize)> {
+        if matches!(self.state, State::Failed(_)) {
+            return None;
+        }
         match self.open.as_ref()? {
             Open { id, answer: Answer::Parts { left, stalled: false, .. }, .. } => {
                 Some((*id, left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX))))
@@ -274,8 +307,11 @@ impl Protocol for Server {
     fn send_trailers(&mut self, id: ExchangeId, trailers: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         let Answer::Parts { left, close, .. } = self.answer(id)? else { unreachable!("checked by answer") };
         let close = *close;
-        if !close {
-            send_trailers(*left, trailers, out)?;
+        let before = out.len();
+        send_trailers(*left, trailers, out)?;
+        if close {
+            // HTTP/1.0 knows no trailers: the body ends without them.
+            out.truncate(before);
         }
         self.answered(close);
         Ok(())
@@ -305,6 +341,7 @@ impl Protocol for Server {
     fn cancel(&mut self, id: ExchangeId, _out: &mut Vec<u8>) -> bool {
         if self.open.as_ref().is_some_and(|open| open.id == id) {
             self.open = None;
+            self.state = State::Closed;
             return false;
         }
         true
@@ -313,7 +350,8 @@ impl Protocol for Server {
     fn close(&mut self, _out: &mut Vec<u8>) {
         match &mut self.open {
             Some(open) => open.keep_alive = false,
-            None => self.state = State::Closed,
+            None if matches!(self.state, State::Head(_)) => self.state = State::Closed,
+            None => {}
         }
     }
 

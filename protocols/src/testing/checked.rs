@@ -158,6 +158,7 @@ impl<P: Protocol> Protocol for Checked<P> {
                     let due = data.len().min(room);
                     assert!(taken >= due, "send_data took {taken} bytes of {id:?}, wants_data had room for {room}");
                 }
+                self.book.paused = false;
             }
             Err(refused) => untouched("send_data", refused, before, out),
         }
@@ -167,8 +168,9 @@ impl<P: Protocol> Protocol for Checked<P> {
     fn send_trailers(&mut self, id: ExchangeId, trailers: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
         let before = out.len();
         let result = self.machine.send_trailers(id, trailers, out);
-        if let Err(refused) = result {
-            untouched("send_trailers", refused, before, out);
+        match result {
+            Ok(()) => self.book.paused = false,
+            Err(refused) => untouched("send_trailers", refused, before, out),
         }
         result
     }

@@ -1,0 +1,149 @@
+//! How a client is to be: every knob with its default.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::core::KEEP_ALIVE;
+use super::{BoxError, Callback, Client, Outcome};
+use crate::error::{Error, ErrorKind};
+use crate::logger::Logger;
+use crate::protocols::http1;
+
+/// Makes a [`Client`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    pub(super) settings: Settings,
+    pub(super) callback: Option<Callback>,
+}
+
+/// What a client keeps of its builder.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) workers: usize,
+    pub(super) timeout: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) total_timeout: Option<Duration>,
+    pub(super) keep_alive: Duration,
+    pub(super) pipeline: u16,
+    pub(super) retries: u8,
+    pub(super) queue_limit: usize,
+    pub(super) reply_limit: usize,
+    pub(super) buffer_limit: usize,
+    pub(super) http1_limits: http1::Limits,
+    pub(super) logger: Logger,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let settings = Settings {
+            workers: 1,
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            total_timeout: None,
+            keep_alive: KEEP_ALIVE,
+            pipeline: 1,
+            retries: 1,
+            queue_limit: 1 << 20,
+            reply_limit: 64 << 20,
+            buffer_limit: 256 << 20,
+            http1_limits: http1::Limits::default(),
+            logger: Logger::default(),
+        };
+        Self { settings, callback: None }
+    }
+}
+
+impl Builder {
+    /// Connections at once, over all servers: 1. Connections of sessions come on top.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.settings.workers = workers.max(1);
+        self
+    }
+
+    /// How long a connection with a request on it may be silent: 10 s. Every byte read or written begins it anew.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// How long connecting may take: 10 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a request may take in all, from the queue to the whole answer: for ever.
+    pub fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.total_timeout = Some(timeout);
+        self
+    }
+
+    /// How long an unused connection is kept: 50 s, a little less than servers do.
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.settings.keep_alive = keep_alive;
+        self
+    }
+
+    /// Requests sent on one HTTP/1.1 connection before the first is answered: 1. Only idempotent ones follow another.
+    pub fn pipeline(mut self, depth: u16) -> Self {
+        self.settings.pipeline = depth.max(1);
+        self
+    }
+
+    /// How often an idempotent request is sent again when a kept connection turned out to be closed: 1.
+    pub fn retries(mut self, retries: u8) -> Self {
+        self.settings.retries = retries;
+        self
+    }
+
+    /// Requests in hand, waiting or on their way: 1,048,576. One more is given back by `send`. A source is pulled as
+    /// there is room.
+    pub fn queue_limit(mut self, requests: usize) -> Self {
+        self.settings.queue_limit = requests.max(1);
+        self
+    }
+
+    /// Bytes of one body: 64 MiB.
+    pub fn reply_limit(mut self, bytes: usize) -> Self {
+        self.settings.reply_limit = bytes;
+        self
+    }
+
+    /// Bytes of all answers that are being collected or wait to be taken: 256 MiB.
+    pub fn buffer_limit(mut self, bytes: usize) -> Self {
+        self.settings.buffer_limit = bytes;
+        self
+    }
+
+    /// What a server may send as head and fields: see [`http1::Limits`].
+    pub fn http1_limits(mut self, limits: http1::Limits) -> Self {
+        self.settings.http1_limits = limits;
+        self
+    }
+
+    /// Takes a line for every outcome: the `log` crate, at level info.
+    pub fn logger(mut self, logger: Logger) -> Self {
+        self.settings.logger = logger;
+        self
+    }
+
+    /// Called with every outcome for which neither the request nor `fetch_all_with` has a callback.
+    pub fn callback<E: Into<BoxError>>(
+        mut self,
+        mut callback: impl FnMut(&mut Client, Outcome) -> Result<(), E> + Send + 'static,
+    ) -> Self {
+        self.callback = Some(Box::new(move |client, outcome| callback(client, outcome).map_err(Into::into)));
+        self
+    }
+
+    /// The client. Fails only when the system refuses a poll.
+    pub fn build(self) -> Result<Client, Error> {
+        Client::with(self).map_err(|error| Error::new(ErrorKind::System, "", error.to_string()).source_is(error))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,386 @@
+//! The state of a client and what it does with events: which request goes to which connection, what is collected, what
+//! is tried again, and the outcome. It touches no socket; dialing and waking is done by `pump`.
+
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use super::exchange::{Exchange, Exchanges, Sent};
+use super::outcome::{Failed, Outcome};
+use super::request::{Owner, Prepared};
+use super::response::{Response, Timings};
+use super::{RequestId, Settings};
+use crate::error::{Error, ErrorKind, Phase};
+use crate::pool::{Connection, Names, Pool, State, Waiting};
+use crate::protocols::semantics::{self, Body};
+use crate::protocols::{Established, ExchangeId, Refused, Replay, http1};
+use crate::reactor::{At, Flow, Handler, Key, Moment, Reason, Sender};
+use crate::report::Recorder;
+use crate::wire::{Message, Request, Wire};
+
+pub(super) struct Core {
+    pub(super) settings: Settings,
+    pub(super) pool: Pool,
+    pub(super) exchanges: Exchanges,
+    pub(super) outcomes: VecDeque<Outcome>,
+    /// Total times of requests that have one.
+    pub(super) deadlines: BinaryHeap<std::cmp::Reverse<(Moment, ExchangeId)>>,
+    pub(super) recorder: Recorder,
+    /// From the first request to the last outcome since the last report.
+    pub(super) span: Option<(Moment, Moment)>,
+    /// Exchanges to be taken off their connections.
+    pub(super) to_cancel: Vec<(Key, ExchangeId)>,
+    /// Bytes collected and not yet handed over.
+    buffered: usize,
+}
+
+/// An exchange that the server certainly did not act on may be sent again so often; a server that accepts connections
+/// only to close them must come to an end.
+const SAFE_RETRIES: u8 = 10;
+
+impl Core {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            pool: Pool::default(),
+            exchanges: Exchanges::default(),
+            outcomes: VecDeque::new(),
+            deadlines: BinaryHeap::new(),
+            recorder: Recorder::new(false),
+            span: None,
+            to_cancel: Vec::new(),
+            buffered: 0,
+        }
+    }
+
+    /// Takes a request into the queue of its route.
+    pub(super) fn accept(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) {
+        self.span.get_or_insert((now, now));
+        let timeout = request.timeout.or(self.settings.total_timeout);
+        let exchange = self.exchanges.insert(id, request, route, now);
+        if let Some(timeout) = timeout {
+            self.deadlines.push(std::cmp::Reverse((now + timeout, exchange)));
+        }
+        self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
+    }
+
+    /// Ends a request, wherever it is.
+    pub(super) fn give_up(&mut self, id: ExchangeId, kind: ErrorKind, detail: &str, now: Moment) -> bool {
+        let Some(exchange) = self.exchanges.remove(id) else { return false };
+        if let Some(sent) = exchange.sent {
+            self.to_cancel.push((sent.key, id));
+            self.left(sent.connection);
+        }
+        self.fail(exchange, kind, detail.to_owned(), now);
+        true
+    }
+
+    /// Ends the request that has waited for longest on a route.
+    pub(super) fn fail_first(&mut self, route: usize, kind: ErrorKind, detail: &str, now: Moment) {
+        if let Some(id) = self.pop(route)
+            && let Some(exchange) = self.exchanges.remove(id)
+        {
+            self.fail(exchange, kind, detail.to_owned(), now);
+        }
+    }
+
+    /// Ends every request that waits on a route.
+    pub(super) fn fail_all(&mut self, route: usize, kind: ErrorKind, detail: &str, now: Moment) {
+        while let Some(id) = self.pop(route) {
+            if let Some(exchange) = self.exchanges.remove(id) {
+                self.fail(exchange, kind, detail.to_owned(), now);
+            }
+        }
+    }
+
+    /// The next outcome, to be handed over.
+    pub(super) fn next_outcome(&mut self) -> Option<Outcome> {
+        let outcome = self.outcomes.pop_front()?;
+        if let Some(response) = outcome.response() {
+            self.buffered = self.buffered.saturating_sub(response.collected.size());
+        }
+        Some(outcome)
+    }
+
+    /// Takes the first request of a route that is still wanted.
+    fn pop(&mut self, route: usize) -> Option<ExchangeId> {
+        loop {
+            let Waiting { id, .. } = self.pool.routes.get_mut(route)?.queue.pop_front()?;
+            if self.exchanges.get(id).is_some() {
+                return Some(id);
+            }
+        }
+    }
+
+    /// Drops what is not wanted any more from the front of a queue and says whether anything is left.
+    pub(super) fn has_waiting(&mut self, route: usize) -> bool {
+        let Some(entry) = self.pool.routes.get_mut(route) else { return false };
+        while let Some(first) = entry.queue.front() {
+            if self.exchanges.get(first.id).is_some() {
+                return true;
+            }
+            entry.queue.pop_front();
+        }
+        false
+    }
+
+    /// An exchange left a connection, answered or not.
+    fn left(&mut self, connection: usize) {
+        if let Some(connection) = self.pool.connections.get_mut(connection) {
+            connection.in_flight = connection.in_flight.saturating_sub(1);
+        }
+    }
+
+    fn fail(&mut self, exchange: Exchange, kind: ErrorKind, detail: String, now: Moment) {
+        let Exchange { id, request, collected, .. } = exchange;
+        self.buffered = self.buffered.saturating_sub(collected.size());
+        self.recorder.failed(kind);
+        let peer = match &request.address {
+            Some(address) => address.to_string(),
+            None => format!("{}:{}", request.url.host(), request.url.port()),
+        };
+        let harmless = request.head.is_idempotent() || exchange.sent.is_none();
+        let passing = !matches!(kind, ErrorKind::InvalidRequest | ErrorKind::TooLarge | ErrorKind::Protocol);
+        let error = Error::new(kind, peer, detail).of_request(id).retryable(harmless && passing);
+        self.finish(id, request.method, request.callback, Err(Failed { error, meta: request.meta }), now);
+    }
+
+    fn answer(&mut self, exchange: Exchange, now: Moment) {
+        let Exchange { id, request, sent, queued, collected, .. } = exchange;
+        let Prepared { method, url, meta, callback, .. } = request;
+        let sent_at = sent.map_or(now, |sent| sent.at);
+        let timings = Timings {
+            queued: sent_at.since(queued),
+            connect: sent.and_then(|sent| sent.connect),
+            first_byte: sent.and_then(|sent| sent.first_byte).unwrap_or(now).since(sent_at),
+            total: now.since(queued),
+        };
+        let response = Response::new(id, method.clone(), url, meta, timings, collected);
+        self.recorder.answered(response.status().as_u16(), response.version(), now.since(sent_at));
+        self.recorder.bytes(response.content().len());
+        self.finish(id, method, callback, Ok(response), now);
+    }
+
+    fn finish(
+        &mut self,
+        id: RequestId,
+        method: http::Method,
+        callback: Option<super::Callback>,
+        result: Result<Response, Failed>,
+        now: Moment,
+    ) {
+        if let Some((_, last)) = &mut self.span {
+            *last = now;
+        }
+        let outcome = Outcome { id, method, callback, result };
+        self.settings.logger.line(format_args!("{outcome}"));
+        self.outcomes.push_back(outcome);
+    }
+
+    /// A request that cannot even be queued has its outcome all the same: nobody waits for a return value.
+    pub(super) fn refuse(&mut self, id: RequestId, owner: Owner, error: Error, now: Moment) {
+        self.span.get_or_insert((now, now));
+        self.recorder.failed(error.kind());
+        let failed = Failed { error: error.of_request(id), meta: owner.meta };
+        self.finish(id, owner.method, owner.callback, Err(failed), now);
+    }
+
+    /// A connection has room, and nothing that it may send now.
+    fn pause(&mut self, connection: usize, to: &mut Sender<'_, Wire>) {
+        let Connection { route, in_flight, .. } = self.pool.connections[connection];
+        let session = self.pool.routes[route].session.as_ref().map(|session| session.released);
+        if in_flight == 0 {
+            to.set_silence(if session == Some(false) { None } else { Some(self.settings.keep_alive) });
+        }
+        if session == Some(true) && in_flight == 0 && !self.has_waiting(route) {
+            let shared = self.pool.routes[route].key.clone();
+            let shared = self.pool.route(&shared);
+            self.pool.unrest(connection);
+            self.pool.move_to(connection, shared);
+            self.pool.forget_if_unused(route);
+        }
+        self.pool.rest(connection);
+        // Somebody else may want it, or its place.
+        let route = self.pool.connections[connection].route;
+        if self.has_waiting(route) {
+            self.pool.line_up(route);
+        }
+    }
+
+    /// A connection is gone, or could not even be begun.
+    pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
+        let route = self.pool.closed(connection).route;
+        let more_addresses = match &mut self.pool.routes[route].names {
+            Names::Known { addresses, next, .. } if !opened => {
+                *next += 1;
+                *next % addresses.len() != 0
+            }
+            _ => false,
+        };
+        if !opened && !more_addresses {
+            let kind = ErrorKind::of(reason, false);
+            let detail = match kind {
+                ErrorKind::Timeout(Phase::Connect) => {
+                    format!("no connection within {:?}", self.settings.connect_timeout)
+                }
+                _ => reason.to_string(),
+            };
+            self.fail_first(route, kind, &detail, now);
+        }
+        if opened && let Some(session) = &mut self.pool.routes[route].session {
+            session.lost = true;
+            self.fail_all(route, ErrorKind::Closed, "the connection of the session is gone", now);
+        }
+        if self.has_waiting(route) {
+            self.pool.line_up(route);
+        }
+        self.pool.forget_if_unused(route);
+    }
+
+    /// Room for so many more bytes of a body, or which limit stands in the way.
+    fn room(&self, exchange: usize, more: usize) -> Result<(), String> {
+        if exchange + more > self.settings.reply_limit {
+            return Err(format!(
+                "its body is over {} bytes, the limit for one that is collected",
+                self.settings.reply_limit
+            ));
+        }
+        if self.buffered + more > self.settings.buffer_limit {
+            return Err(format!("answers that wait to be taken are over {} bytes", self.settings.buffer_limit));
+        }
+        Ok(())
+    }
+}
+
+impl Handler<Wire> for Core {
+    fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
+        self.pool.opened(at.tag as usize, at.now);
+        let machine = http1::Client::new().limits(self.settings.http1_limits).pipeline(self.settings.pipeline);
+        Wire::Http1(machine)
+    }
+
+    fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
+        let connection = at.tag as usize;
+        self.pool.asks(connection);
+        let route = self.pool.connections[connection].route;
+        if self.pool.connections[connection].state == State::Closing {
+            return to.close();
+        }
+        while to.slots() > 0 {
+            if !self.has_waiting(route) {
+                break;
+            }
+            let Some(Waiting { age, id }) = self.pool.routes[route].queue.front().copied() else { break };
+            if self.pool.must_yield(route, age, self.settings.workers) {
+                break;
+            }
+            let Some(exchange) = self.exchanges.get(id) else { continue };
+            let request =
+                semantics::Request { head: &exchange.request.head, body: Body::Whole(&exchange.request.body) };
+            match to.send(id, Request::Http(request)) {
+                Ok(()) => {
+                    self.pool.routes[route].queue.pop_front();
+                    self.pool.unrest(connection);
+                    let entry = &mut self.pool.connections[connection];
+                    entry.in_flight += 1;
+                    let connect = entry.connect.take();
+                    exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, connect });
+                    to.set_silence(Some(self.settings.timeout));
+                }
+                // It must be alone on the connection: after the answers that are on their way.
+                Err(Refused::NotNow) => return,
+                Err(refused) => {
+                    self.pool.routes[route].queue.pop_front();
+                    if let Some(exchange) = self.exchanges.remove(id) {
+                        self.fail(exchange, ErrorKind::InvalidRequest, refused.to_string(), at.now);
+                    }
+                }
+            }
+        }
+        if to.slots() > 0 {
+            self.pause(connection, to);
+        }
+    }
+
+    fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
+        let Some(id) = id else { return Flow::Continue };
+        let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
+        let Message::Http(message) = message;
+        if let Some(sent) = &mut exchange.sent
+            && sent.first_byte.is_none()
+        {
+            sent.first_byte = Some(at.now);
+        }
+        match message {
+            semantics::Message::Informational(_) => {}
+            semantics::Message::Head(head) => {
+                exchange.collected.head(&head);
+                self.buffered += exchange.collected.size();
+            }
+            semantics::Message::Data(bytes) => {
+                let size = exchange.collected.content.len();
+                if let Err(detail) = self.room(size, bytes.len()) {
+                    // Not through `give_up`: the answer to this event is what takes it off the connection.
+                    if let Some(exchange) = self.exchanges.remove(id) {
+                        self.left(at.tag as usize);
+                        self.fail(exchange, ErrorKind::TooLarge, detail, at.now);
+                    }
+                    return Flow::Cancel;
+                }
+                self.buffered += bytes.len();
+                if let Some(exchange) = self.exchanges.get(id) {
+                    exchange.collected.content.extend_from_slice(bytes);
+                }
+            }
+            semantics::Message::Trailers(fields) => exchange.collected.trailers(fields),
+        }
+        if done && let Some(exchange) = self.exchanges.remove(id) {
+            self.left(at.tag as usize);
+            self.pool.connections[at.tag as usize].served += 1;
+            self.answer(exchange, at.now);
+        }
+        Flow::Continue
+    }
+
+    fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay) {
+        self.left(at.tag as usize);
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let kind = ErrorKind::of(reason, true);
+        let connection = &self.pool.connections[at.tag as usize];
+        let in_session = self.pool.routes[connection.route].session.is_some();
+        let again = !in_session
+            && match replay {
+                Replay::NotSent | Replay::NotProcessed => exchange.retries < SAFE_RETRIES,
+                // A kept connection may have been closed by the server just before the request came (RFC 9112 §9.3.1).
+                // Had it answered nothing on a new one, asking again would not help.
+                Replay::Unknown => {
+                    matches!(kind, ErrorKind::Closed | ErrorKind::Io)
+                        && connection.served > 0
+                        && exchange.request.head.is_idempotent()
+                        && !exchange.collected.has_begun()
+                        && exchange.retries < self.settings.retries
+                }
+            };
+        if again {
+            exchange.retries += 1;
+            exchange.sent = None;
+            let (age, route) = (exchange.id.0, exchange.route);
+            self.pool.enqueue(route, Waiting { age, id });
+        } else if let Some(exchange) = self.exchanges.remove(id) {
+            let detail = match reason {
+                Reason::Protocol(crate::protocols::Error::UnexpectedEof) if !exchange.collected.has_begun() => {
+                    "it said nothing".to_owned()
+                }
+                Reason::Silent => format!("nothing came for {:?}", self.settings.timeout),
+                reason => reason.to_string(),
+            };
+            self.fail(exchange, kind, detail, at.now);
+        }
+    }
+
+    fn on_closed(&mut self, at: At, opened: bool, reason: &Reason) {
+        self.closed(at.tag as usize, opened, reason, at.now);
+    }
+}
+
+/// A time that a connection may rest before it is closed; servers close theirs after 60 to 75 seconds.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(50);

@@ -1,0 +1,131 @@
+//! What other threads see of a client: a way to send and to cancel, and the waker that makes the client look.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::request::{Prepared, Request};
+use super::{Rejected, RequestId};
+use crate::error::{Error, ErrorKind};
+use crate::reactor::Waker;
+
+/// Sends requests to a client from other threads. Cheap to clone.
+///
+/// A wake-up is never lost: what is sent while the client is busy is looked at before it waits again. Outcomes are told
+/// where the client runs, to the callback of the request or the client.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// Queues a request.
+    pub fn send(&self, request: impl Into<Request>) -> Result<RequestId, Rejected> {
+        self.shared.send(request.into(), None)
+    }
+
+    /// Ends a request early; nothing happens if it has its outcome already.
+    pub fn cancel(&self, id: RequestId) {
+        self.shared.command(Command::Cancel(id));
+    }
+
+    /// Makes the client return from its turn.
+    pub fn wake(&self) {
+        self.shared.wake();
+    }
+}
+
+/// Shared between a client, its handles and its sessions.
+pub(super) struct Shared {
+    next_id: AtomicU64,
+    inbox: Mutex<Vec<Command>>,
+    /// There is something in the inbox: saves the lock where there is not.
+    full: AtomicBool,
+    /// Requests in hand, as far as is known, and how many may be.
+    queued: AtomicUsize,
+    limit: usize,
+    /// The client is gone.
+    closed: AtomicBool,
+    waker: Waker,
+}
+
+/// What other threads want.
+pub(super) enum Command {
+    Send { id: RequestId, request: Box<Prepared>, session: Option<usize> },
+    Cancel(RequestId),
+    Release(usize),
+}
+
+impl Shared {
+    pub(super) fn new(waker: Waker, limit: usize) -> Self {
+        Self {
+            next_id: AtomicU64::new(0),
+            inbox: Mutex::default(),
+            full: AtomicBool::new(false),
+            queued: AtomicUsize::new(0),
+            limit,
+            closed: AtomicBool::new(false),
+            waker,
+        }
+    }
+
+    pub(super) fn send(&self, mut request: Request, session: Option<usize>) -> Result<RequestId, Rejected> {
+        let (id, prepared) = self.admit(&mut request).map_err(|error| Rejected::new(error, request))?;
+        self.command(Command::Send { id, request: Box::new(prepared), session });
+        Ok(id)
+    }
+
+    /// Checks a request and gives it its number. One that is refused stays whole.
+    pub(super) fn admit(&self, request: &mut Request) -> Result<(RequestId, Prepared), Error> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Cancelled, "", "the client is gone"));
+        }
+        if self.queued.load(Ordering::SeqCst) >= self.limit {
+            return Err(Error::new(ErrorKind::QueueFull, "", format!("it holds {} requests", self.limit)));
+        }
+        let prepared = request.prepare()?;
+        self.queued.fetch_add(1, Ordering::SeqCst);
+        Ok((self.next_id(), prepared))
+    }
+
+    pub(super) fn next_id(&self) -> RequestId {
+        RequestId(self.next_id.fetch_add(1, Ordering::SeqCst))
+    }
+
+    pub(super) fn command(&self, command: Command) {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.full.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub(super) fn has_commands(&self) -> bool {
+        self.full.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn take(&self) -> Vec<Command> {
+        if !self.full.swap(false, Ordering::SeqCst) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// So many requests are in hand: the client's own count, which corrects what was added here.
+    pub(super) fn queued(&self, requests: usize) {
+        self.queued.store(requests, Ordering::SeqCst);
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    fn wake(&self) {
+        // Fails only when the reactor is gone, which needs no waking.
+        let _ = self.waker.wake();
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("queued", &self.queued).finish_non_exhaustive()
+    }
+}

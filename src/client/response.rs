@@ -1,0 +1,243 @@
+//! Answers as values. What was received is kept as it came; headers, text and JSON are read when they are asked for.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use encoding_rs::{Encoding, UTF_8};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::RequestId;
+use crate::protocols::semantics::{Fields, ResponseHead, Version};
+use crate::url::Url;
+
+/// The answer to a request.
+pub struct Response {
+    pub(super) id: RequestId,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) meta: Extensions,
+    pub(super) timings: Timings,
+    pub(super) collected: Collected,
+    headers: OnceLock<HeaderMap>,
+}
+
+/// What came, as it came.
+#[derive(Default)]
+pub(super) struct Collected {
+    version: Option<Version>,
+    status: u16,
+    reason: Vec<u8>,
+    /// Field lines.
+    fields: Vec<u8>,
+    pub(super) content: Vec<u8>,
+    /// Field lines behind the body.
+    trailers: Vec<u8>,
+}
+
+impl Collected {
+    pub(super) fn head(&mut self, head: &ResponseHead<'_>) {
+        self.version = Some(head.version);
+        self.status = head.status;
+        self.reason = head.reason.to_vec();
+        self.fields = head.fields.block().to_vec();
+    }
+
+    pub(super) fn trailers(&mut self, fields: Fields<'_>) {
+        self.trailers = fields.block().to_vec();
+    }
+
+    /// Memory that it holds, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.content.len() + self.fields.len()
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.version.is_some()
+    }
+}
+
+/// When things happened to a request, as durations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timings {
+    /// From being sent by the program to being written to a connection: queue, resolving and connecting included.
+    pub queued: Duration,
+    /// Connecting, where this request was the first on its connection; part of `queued`.
+    pub connect: Option<Duration>,
+    /// From being written to the head of the answer.
+    pub first_byte: Duration,
+    /// From being sent by the program to the whole answer.
+    pub total: Duration,
+}
+
+impl Response {
+    pub(super) fn new(
+        id: RequestId,
+        method: Method,
+        url: Url,
+        meta: Extensions,
+        timings: Timings,
+        collected: Collected,
+    ) -> Self {
+        Self { id, method, url, meta, timings, collected, headers: OnceLock::new() }
+    }
+
+    /// The values that came with the request.
+    pub fn meta(&self) -> &Extensions {
+        &self.meta
+    }
+
+    /// The id of the request.
+    pub fn request_id(&self) -> RequestId {
+        self.id
+    }
+
+    /// The method of the request.
+    pub fn request_method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The URL that answered.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The status code, 100 to 999.
+    pub fn status(&self) -> StatusCode {
+        // The machine lets nothing else through.
+        StatusCode::from_u16(self.collected.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The reason phrase; often empty.
+    pub fn reason(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.collected.reason)
+    }
+
+    /// The version of HTTP.
+    pub fn version(&self) -> Version {
+        self.collected.version.unwrap_or(Version::Http11)
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.headers.get_or_init(|| header_map(&self.collected.fields))
+    }
+
+    /// The fields that came behind the body.
+    pub fn trailers(&self) -> HeaderMap {
+        header_map(&self.collected.trailers)
+    }
+
+    /// The body.
+    pub fn content(&self) -> &[u8] {
+        &self.collected.content
+    }
+
+    /// The body, taken out.
+    pub fn into_content(self) -> Vec<u8> {
+        self.collected.content
+    }
+
+    /// The character encoding that a byte order mark or the `content-type` names, else UTF-8; in the words of the WHATWG
+    /// encoding standard.
+    pub fn encoding(&self) -> &'static str {
+        self.charset().name()
+    }
+
+    /// The body as text, in its [`encoding`](Self::encoding). What cannot be decoded becomes U+FFFD.
+    pub fn text(&self) -> Cow<'_, str> {
+        self.charset().decode(&self.collected.content).0
+    }
+
+    /// The body read as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.collected.content)
+    }
+
+    /// How long it took.
+    pub fn timings(&self) -> Timings {
+        self.timings
+    }
+
+    fn charset(&self) -> &'static Encoding {
+        if let Some((encoding, _)) = Encoding::for_bom(&self.collected.content) {
+            return encoding;
+        }
+        let fields = Fields::new(&self.collected.fields);
+        fields.get("content-type").and_then(charset).unwrap_or(UTF_8)
+    }
+}
+
+/// The `charset` parameter of a content type (RFC 9110 §8.3.2).
+fn charset(content_type: &[u8]) -> Option<&'static Encoding> {
+    content_type.split(|&byte| byte == b';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_at_checked(parameter.iter().position(|&byte| byte == b'=')?)?;
+        if !name.trim_ascii().eq_ignore_ascii_case(b"charset") {
+            return None;
+        }
+        let value = value[1..].trim_ascii();
+        Encoding::for_label(value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value))
+    })
+}
+
+fn header_map(block: &[u8]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in Fields::new(block).iter() {
+        // What httparse let through and this type does not take is no header that anybody asks for.
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("request_id", &self.id)
+            .field("url", &self.url)
+            .field("status", &self.collected.status)
+            .field("content_len", &self.collected.content.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(content_type: &str, content: &[u8]) -> Response {
+        let collected = Collected {
+            status: 200,
+            fields: format!("Content-Type: {content_type}\r\n\r\n").into_bytes(),
+            content: content.to_vec(),
+            ..Collected::default()
+        };
+        let url = Url::parse("http://h/").unwrap();
+        Response::new(RequestId(0), Method::GET, url, Extensions::new(), Timings::default(), collected)
+    }
+
+    #[test]
+    fn text_honours_the_charset() {
+        for (content_type, content, text, encoding) in [
+            ("text/plain", &b"caf\xc3\xa9"[..], "café", "UTF-8"),
+            ("text/plain; charset=ISO-8859-1", b"caf\xe9", "café", "windows-1252"),
+            ("text/plain; x=y; Charset=\"windows-1251\"", b"\xc4\xe0", "Да", "windows-1251"),
+            ("text/plain; charset=nonsense", b"a\xff", "a\u{fffd}", "UTF-8"),
+            ("text/plain; charset", b"a", "a", "UTF-8"),
+            ("text/plain; charset=utf-8", b"\xff\xfea\x00", "a", "UTF-16LE"),
+        ] {
+            let response = response(content_type, content);
+            assert_eq!((&*response.text(), response.encoding()), (text, encoding), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn json_is_read_and_its_errors_are_told() {
+        assert_eq!(response("application/json", b"[1, 2]").json::<Vec<u8>>().unwrap(), [1, 2]);
+        assert!(response("application/json", b"[1, ").json::<Vec<u8>>().is_err());
+    }
+}

@@ -1,0 +1,421 @@
+//! Routes and the connections that lead along them: who may be used again, who must make room, who waits for whom. Only
+//! books are kept here; dialing and sending is done by the client.
+//!
+//! A route is where requests can share connections. A session has a route of its own with exactly one connection, which
+//! is how it keeps everybody else off it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use slab::Slab;
+
+use crate::protocols::ExchangeId;
+use crate::reactor::{Address, Key, Moment};
+use crate::url::{Scheme, Url};
+
+/// Requests with the same key may share a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RouteKey {
+    pub(crate) scheme: Scheme,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Connect here, whatever host and port say.
+    pub(crate) address: Option<Address>,
+}
+
+impl RouteKey {
+    pub(crate) fn new(url: &Url, address: Option<Address>) -> Self {
+        Self { scheme: url.scheme(), host: url.host().to_owned(), port: url.port(), address }
+    }
+
+    /// Whom errors name.
+    pub(crate) fn peer(&self) -> String {
+        match &self.address {
+            Some(address) => address.to_string(),
+            None => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Where requests wait for connections to one peer.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) key: RouteKey,
+    pub(crate) queue: VecDeque<Waiting>,
+    pub(crate) names: Names,
+    /// Connections in any state, those being dialed included.
+    pub(crate) connections: usize,
+    /// Connections that will ask for requests of themselves: being dialed, or woken.
+    pub(crate) coming: usize,
+    /// Connections with room and nothing to send, the last used at the end.
+    idle: Vec<usize>,
+    pub(crate) session: Option<Session>,
+    /// It stands in the line of routes that want a connection.
+    in_line: bool,
+}
+
+/// A request in a queue. It may be gone by now: the exchange knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    /// Older requests have smaller numbers.
+    pub(crate) age: u64,
+    pub(crate) id: ExchangeId,
+}
+
+/// What is known of the addresses of a route.
+#[derive(Debug)]
+pub(crate) enum Names {
+    Unknown,
+    Asked,
+    Known { addresses: Vec<SocketAddr>, next: usize, until: Moment },
+}
+
+/// What is special about the route of a session.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    /// It had a connection and lost it, and with it everything the server knew.
+    pub(crate) lost: bool,
+    /// Nobody holds it any more: when all is answered, its connection goes to the pool.
+    pub(crate) released: bool,
+}
+
+/// A connection as the pool sees it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) key: Option<Key>,
+    pub(crate) route: usize,
+    pub(crate) state: State,
+    /// Exchanges that were answered on it.
+    pub(crate) served: u64,
+    pub(crate) in_flight: u32,
+    pub(crate) dialed: Moment,
+    /// How long connecting took, until a request has taken note of it.
+    pub(crate) connect: Option<std::time::Duration>,
+    /// When it became idle, as a number that only grows.
+    idle_since: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Dialing,
+    /// It was woken to take requests.
+    Woken,
+    /// It has as many exchanges as it can have.
+    Busy,
+    /// It has room, and there was nothing to send.
+    Idle,
+    /// It is about to close and takes nothing.
+    Closing,
+}
+
+/// The books.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    pub(crate) routes: Slab<Route>,
+    pub(crate) connections: Slab<Connection>,
+    by_key: HashMap<RouteKey, usize>,
+    /// Routes that have requests waiting and want a connection.
+    line: VecDeque<usize>,
+    /// Idle connections by when they became idle.
+    idle: BTreeMap<u64, usize>,
+    clock: u64,
+    /// Connections that count against the number of workers.
+    workers: usize,
+}
+
+impl Pool {
+    /// The route of a key, made if need be.
+    pub(crate) fn route(&mut self, key: &RouteKey) -> usize {
+        if let Some(index) = self.by_key.get(key) {
+            return *index;
+        }
+        let index = self.routes.insert(Route::new(key.clone(), None));
+        self.by_key.insert(key.clone(), index);
+        index
+    }
+
+    /// A route of its own.
+    pub(crate) fn session(&mut self, key: RouteKey) -> usize {
+        self.routes.insert(Route::new(key, Some(Session::default())))
+    }
+
+    /// Puts a request at its place by age: at the end, or for one that comes back, where it was.
+    pub(crate) fn enqueue(&mut self, route: usize, waiting: Waiting) {
+        let queue = &mut self.routes[route].queue;
+        if queue.back().is_none_or(|last| last.age < waiting.age) {
+            queue.push_back(waiting);
+        } else {
+            queue.insert(queue.partition_point(|other| other.age < waiting.age), waiting);
+        }
+        self.line_up(route);
+    }
+
+    /// The route wants a connection, if it is still there.
+    pub(crate) fn line_up(&mut self, route: usize) {
+        let Some(entry) = self.routes.get_mut(route) else { return };
+        if !entry.in_line {
+            entry.in_line = true;
+            self.line.push_back(route);
+        }
+    }
+
+    /// The route that has wanted a connection for longest. It leaves the line.
+    pub(crate) fn next_in_line(&mut self) -> Option<usize> {
+        while let Some(index) = self.line.pop_front() {
+            if let Some(route) = self.routes.get_mut(index) {
+                route.in_line = false;
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// It must wait on, as the first.
+    pub(crate) fn back_in_line(&mut self, route: usize) {
+        self.routes[route].in_line = true;
+        self.line.push_front(route);
+    }
+
+    /// Another route has waited for a connection so long that this request may not go before it.
+    pub(crate) fn must_yield(&self, route: usize, age: u64, workers: usize) -> bool {
+        /// So many requests may overtake.
+        const OVERTAKE: u64 = 64;
+        if self.line.is_empty() || self.workers < workers || self.routes[route].session.is_some() {
+            return false;
+        }
+        self.line.iter().take(4).any(|&other| {
+            other != route
+                && self.routes.get(other).is_some_and(|other| {
+                    other.connections == 0
+                        && other.session.is_none()
+                        && other.queue.front().is_some_and(|first| first.age + OVERTAKE < age)
+                })
+        })
+    }
+
+    /// How many connections count as workers.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// A connection is being dialed.
+    pub(crate) fn dial(&mut self, route: usize, now: Moment) -> usize {
+        let entry = &mut self.routes[route];
+        entry.connections += 1;
+        entry.coming += 1;
+        if entry.session.is_none() {
+            self.workers += 1;
+        }
+        self.connections.insert(Connection {
+            key: None,
+            route,
+            state: State::Dialing,
+            served: 0,
+            in_flight: 0,
+            dialed: now,
+            connect: None,
+            idle_since: 0,
+        })
+    }
+
+    pub(crate) fn opened(&mut self, connection: usize, now: Moment) {
+        let entry = &mut self.connections[connection];
+        entry.state = State::Busy;
+        entry.connect = Some(now.since(entry.dialed));
+        self.routes[entry.route].coming -= 1;
+    }
+
+    /// It asks for requests.
+    pub(crate) fn asks(&mut self, connection: usize) {
+        let entry = &mut self.connections[connection];
+        if entry.state == State::Woken {
+            entry.state = State::Busy;
+            self.routes[entry.route].coming -= 1;
+        }
+    }
+
+    /// It has room and there is nothing to send.
+    pub(crate) fn rest(&mut self, connection: usize) {
+        let entry = &mut self.connections[connection];
+        if entry.state != State::Busy {
+            return;
+        }
+        self.clock += 1;
+        (entry.state, entry.idle_since) = (State::Idle, self.clock);
+        self.idle.insert(self.clock, connection);
+        self.routes[entry.route].idle.push(connection);
+    }
+
+    /// The idle connection of a route that was used last, to be woken.
+    pub(crate) fn take_idle(&mut self, route: usize) -> Option<usize> {
+        let connection = *self.routes[route].idle.last()?;
+        self.unrest(connection);
+        self.connections[connection].state = State::Woken;
+        self.routes[route].coming += 1;
+        Some(connection)
+    }
+
+    /// A connection of a route that has nothing at all to do, to be given away.
+    pub(crate) fn take_unused(&mut self, route: usize) -> Option<usize> {
+        let connections = &self.connections;
+        let connection = *self.routes[route].idle.iter().rev().find(|&&index| connections[index].in_flight == 0)?;
+        self.unrest(connection);
+        Some(connection)
+    }
+
+    /// A connection of whatever route that has nothing at all to do, the one idle for longest, to be closed.
+    pub(crate) fn take_oldest_idle(&mut self) -> Option<usize> {
+        let connections = &self.connections;
+        let routes = &self.routes;
+        let free = |entry: &Connection| entry.in_flight == 0 && routes[entry.route].session.is_none();
+        let connection = *self.idle.values().find(|&&connection| free(&connections[connection]))?;
+        self.unrest(connection);
+        self.connections[connection].state = State::Closing;
+        Some(connection)
+    }
+
+    /// It is idle no more.
+    pub(crate) fn unrest(&mut self, connection: usize) {
+        let entry = &mut self.connections[connection];
+        if entry.state != State::Idle {
+            return;
+        }
+        entry.state = State::Busy;
+        self.idle.remove(&entry.idle_since);
+        let idle = &mut self.routes[entry.route].idle;
+        match idle.last() {
+            Some(last) if *last == connection => drop(idle.pop()),
+            _ => idle.retain(|other| *other != connection),
+        }
+    }
+
+    /// Gives a connection that is not idle to another route with the same key.
+    pub(crate) fn move_to(&mut self, connection: usize, route: usize) {
+        let from = self.connections[connection].route;
+        for (index, sign) in [(from, -1isize), (route, 1)] {
+            let entry = &mut self.routes[index];
+            entry.connections = entry.connections.saturating_add_signed(sign);
+            if entry.session.is_none() {
+                self.workers = self.workers.saturating_add_signed(sign);
+            }
+        }
+        debug_assert_eq!(self.connections[connection].state, State::Busy);
+        self.connections[connection].route = route;
+    }
+
+    /// It is gone.
+    pub(crate) fn closed(&mut self, connection: usize) -> Connection {
+        self.unrest(connection);
+        let entry = self.connections.remove(connection);
+        let route = &mut self.routes[entry.route];
+        route.connections -= 1;
+        if matches!(entry.state, State::Dialing | State::Woken) {
+            route.coming -= 1;
+        }
+        if route.session.is_none() {
+            self.workers -= 1;
+        }
+        entry
+    }
+
+    /// Forgets a route that nobody uses, so that a client of millions of hosts keeps only those in hand.
+    pub(crate) fn forget_if_unused(&mut self, index: usize) {
+        let Some(route) = self.routes.get(index) else { return };
+        let held = route.session.as_ref().is_some_and(|session| !session.released);
+        if held || route.connections > 0 || !route.queue.is_empty() || matches!(route.names, Names::Asked) {
+            return;
+        }
+        let route = self.routes.remove(index);
+        if route.session.is_none() {
+            self.by_key.remove(&route.key);
+        }
+        // Its place in the line, if any, is another's when the slab gives the index away: that one is then looked at
+        // early, which does no harm.
+    }
+}
+
+impl Route {
+    fn new(key: RouteKey, session: Option<Session>) -> Self {
+        Self {
+            key,
+            queue: VecDeque::new(),
+            names: Names::Unknown,
+            connections: 0,
+            coming: 0,
+            idle: Vec::new(),
+            session,
+            in_line: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(port: u16) -> RouteKey {
+        RouteKey::new(&Url::parse(&format!("http://h:{port}/")).unwrap(), None)
+    }
+
+    fn open(pool: &mut Pool, route: usize) -> usize {
+        let connection = pool.dial(route, Moment::START);
+        pool.opened(connection, Moment::START);
+        connection
+    }
+
+    #[test]
+    fn the_connection_used_last_is_used_again_and_the_one_idle_longest_makes_room() {
+        let mut pool = Pool::default();
+        let (one, two) = (pool.route(&key(1)), pool.route(&key(2)));
+        let connections = [open(&mut pool, one), open(&mut pool, one), open(&mut pool, two)];
+        for connection in connections {
+            pool.rest(connection);
+        }
+        assert_eq!(pool.take_idle(one), Some(connections[1]));
+        assert_eq!(pool.take_oldest_idle(), Some(connections[0]));
+        assert_eq!(pool.take_idle(one), None);
+        assert_eq!(pool.take_idle(two), Some(connections[2]));
+        assert_eq!(pool.routes[two].coming, 1);
+        pool.asks(connections[2]);
+        assert_eq!(pool.routes[two].coming, 0);
+        assert_eq!(pool.workers(), 3);
+        for connection in connections {
+            pool.closed(connection);
+        }
+        assert_eq!((pool.workers(), pool.idle.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_request_that_comes_back_stands_where_it_stood() {
+        let mut pool = Pool::default();
+        let route = pool.route(&key(1));
+        for age in [1, 2, 5, 3, 4, 0] {
+            pool.enqueue(route, Waiting { age, id: ExchangeId(age) });
+        }
+        let ages: Vec<_> = pool.routes[route].queue.iter().map(|waiting| waiting.age).collect();
+        assert_eq!(ages, [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_route_without_a_connection_is_overtaken_only_so_often() {
+        let mut pool = Pool::default();
+        let (one, two) = (pool.route(&key(1)), pool.route(&key(2)));
+        open(&mut pool, one);
+        pool.enqueue(two, Waiting { age: 10, id: ExchangeId(0) });
+        assert!(!pool.must_yield(one, 74, 1), "64 may go before it");
+        assert!(pool.must_yield(one, 75, 1));
+        assert!(!pool.must_yield(one, 75, 2), "there is room for another connection");
+    }
+
+    #[test]
+    fn a_route_that_nobody_uses_is_forgotten() {
+        let mut pool = Pool::default();
+        let route = pool.route(&key(1));
+        let connection = open(&mut pool, route);
+        pool.forget_if_unused(route);
+        assert_eq!(pool.routes.len(), 1);
+        pool.closed(connection);
+        pool.forget_if_unused(route);
+        assert_eq!((pool.routes.len(), pool.by_key.len()), (0, 0));
+    }
+}

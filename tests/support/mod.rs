@@ -1,0 +1,75 @@
+//! What tests of this crate share: real servers, scripted ones, and probes. Nothing here knows what is tested, and nothing
+//! that was started outlives the test, or the process if that is killed.
+
+// Each test binary compiles this for itself and uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+pub(crate) mod counting;
+mod memory;
+mod nginx;
+mod peer;
+mod process;
+mod python;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{env, fs, thread};
+
+pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
+pub(crate) use nginx::Nginx;
+pub(crate) use peer::{Conn, Peer, Seen, full_backlog, refused};
+pub(crate) use process::{Server, free_port, raise_open_files};
+pub(crate) use python::Python;
+
+/// How long anything may take before it counts as hanging. Far more than it needs on a busy machine: nothing waits for it
+/// that works.
+const HANGING: Duration = Duration::from_secs(120);
+
+/// Runs something that must come to an end.
+#[track_caller]
+pub(crate) fn must_end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        let result = work();
+        // Nobody listens if it took too long, and that was told then.
+        let _ = sender.send(());
+        result
+    });
+    match receiver.recv_timeout(HANGING) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("no end after {HANGING:?}"),
+        _ => worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
+}
+
+/// A folder for one test, removed at its end.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Paths of unix sockets hold about 100 bytes, so it cannot be under `target`.
+        let name = format!("aquests-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap_or_else(|error| panic!("cannot make {}: {error}", path.display()));
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is left to whoever cleans the folder for temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,160 @@
+//! Servers as child processes: ended by their own pid when dropped, and by the system when this process dies.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+/// How long a server may take to answer after its start, or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Server {
+    /// Starts a server on a free port, which `command` puts into its arguments, and waits until it accepts. `package` is
+    /// what to install where the program is missing.
+    pub(crate) fn start(program: &str, package: &str, mut arguments: impl FnMut(&mut Command, u16)) -> Self {
+        let program = find(program, package);
+        let mut last = None;
+        // Another process may take the port between the probe and the start.
+        for _ in 0..5 {
+            let port = free_port();
+            // The kernel ends the server when the thread that started it ends, whatever ended that.
+            let mut command = Command::new(find("setpriv", "util-linux"));
+            command.args(["--pdeathsig", "TERM", "--"]).arg(&program);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+            arguments(&mut command, port);
+            let child = spawn(command).unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+            let mut server = Self { child, port };
+            match server.wait_until_it_accepts() {
+                None => return server,
+                Some(status) => last = Some((status, server.complaint())),
+            }
+        }
+        let (status, complaint) = last.expect("there was a first time");
+        panic!("{} ended at its start with {status}: {complaint}", program.display());
+    }
+
+    /// Its end, if it came before it accepted.
+    fn wait_until_it_accepts(&mut self) -> Option<ExitStatus> {
+        let start = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return Some(status);
+            }
+            assert!(start.elapsed() < PATIENCE, "the server on port {} does not accept", self.port);
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    fn complaint(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            let _ = io::Read::read_to_string(&mut stderr, &mut text);
+        }
+        text
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {pid:?}: {error}"));
+    }
+
+    /// Ends it and waits for that.
+    pub(crate) fn stop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Starts a child from a thread that lives as long as this process: "parent death" means the thread that forked, and the
+/// threads of tests end early.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, mpsc::Sender<io::Result<Child>>);
+    static STARTER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (sender, orders) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, answer) in orders {
+                let _ = answer.send(command.spawn());
+            }
+        });
+        sender
+    });
+    let (answer, result) = mpsc::channel();
+    starter.send((command, answer)).expect("the starter lives as long as the process");
+    result.recv().expect("the starter answers every order")
+}
+
+/// Where a program is. Servers live in folders that are not on everybody's path.
+fn find(program: &str, package: &str) -> std::path::PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"].map(|folder| Path::new(folder).to_path_buf());
+    std::env::split_paths(OsStr::new(&path))
+        .chain(usual)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("{program} is missing; install it with: apt-get install {package}"))
+}
+
+/// A port on which nobody listens, below the ephemeral range, so that no outgoing connection takes it meanwhile.
+pub(crate) fn free_port() -> u16 {
+    const FROM: u16 = 12_000;
+    const PORTS: u16 = 32_768 - FROM;
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    // Test binaries that run at the same time begin at different places.
+    let next = NEXT.get_or_init(|| AtomicU16::new((std::process::id().wrapping_mul(7919) % u32::from(PORTS)) as u16));
+    (0..PORTS)
+        .map(|_| FROM + next.fetch_add(1, Ordering::Relaxed) % PORTS)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a free port below 32768")
+}
+
+/// Raises the soft limit of open files to the hard one, for this process and what it starts from here on.
+#[track_caller]
+pub(crate) fn raise_open_files(needed: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let hard = limit.maximum;
+    assert!(
+        hard.is_none_or(|hard| hard >= needed),
+        "this needs {needed} open files and the hard limit is {}: raise it (ulimit -Hn)",
+        hard.unwrap_or(u64::MAX)
+    );
+    let limit = Rlimit { current: hard, maximum: hard };
+    setrlimit(Resource::Nofile, limit).unwrap_or_else(|error| panic!("cannot raise the limit of open files: {error}"));
+}
