@@ -26,6 +26,8 @@ pub(crate) struct Connection<P> {
     /// Bytes that must come before the machine is asked again.
     need: usize,
     out: Vec<u8>,
+    /// So many bytes at the front of `out` are written.
+    sent: usize,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ impl<P: Protocol> Connection<P> {
             input: Buffer::default(),
             need: 0,
             out: Vec::new(),
+            sent: 0,
         }
     }
 
@@ -116,7 +119,7 @@ impl<P: Protocol> Connection<P> {
         if let State::Open(protocol) = &mut self.state {
             protocol.close(&mut self.out);
             // What cannot be written now is not worth waiting for.
-            let _ = self.transport.flush(&self.out);
+            let _ = self.transport.flush(&self.out[self.sent..]);
         }
     }
 
@@ -137,7 +140,7 @@ impl<P: Protocol> Connection<P> {
             }
         }
         if matches!(self.state, State::Leaving { .. }) {
-            return self.leave(lent);
+            return self.leave(at, lent);
         }
         let mut out = mem::take(&mut self.out);
         let own = out.capacity() > 0;
@@ -147,9 +150,11 @@ impl<P: Protocol> Connection<P> {
         let mut result = self.work(at, handler, &mut out, &mut lent.read);
         // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
         let goodbye = result.is_err() && !out.is_empty();
+        let full = out.len() >= HIGH_WATER;
         let written = self.write(at, &mut out);
         if let Err(error) = &written {
             out.clear();
+            self.sent = 0;
             if result.is_ok() {
                 result = Err(self.last_words(at, handler, &mut out, &mut lent.read, error));
                 out.clear();
@@ -161,6 +166,8 @@ impl<P: Protocol> Connection<P> {
             lent.out = out;
         }
         match result {
+            // What had no room before it was written has room now, and no readiness will tell.
+            Ok(After::Keep) if full && self.out.len() < HIGH_WATER => After::Again,
             Ok(after) => after,
             Err(reason) => {
                 let (opened, reason) = self.abort(at, handler, reason);
@@ -169,7 +176,7 @@ impl<P: Protocol> Connection<P> {
                 }
                 self.state = State::Leaving { reason, opened, finished: false };
                 self.deadlines.leave(at.now + LEAVING);
-                self.leave(lent)
+                self.leave(at, lent)
             }
         }
     }
@@ -376,31 +383,47 @@ impl<P: Protocol> Connection<P> {
         if out.is_empty() || !self.ready.writable {
             return Ok(());
         }
-        let sent = self.transport.flush(out)?;
+        let sent = self.transport.flush(&out[self.sent..])?;
         if sent > 0 {
             self.deadlines.touch(at.now);
         }
-        if sent == out.len() {
-            out.clear();
-        } else {
-            self.ready.writable = false;
-            out.drain(..sent);
-        }
+        self.sent += sent;
+        self.ready.writable = self.sent == out.len();
+        self.forget_sent(out);
         Ok(())
     }
 
-    fn leave(&mut self, lent: &mut Lent) -> After {
-        let State::Leaving { finished, .. } = &mut self.state else { return After::Keep };
+    /// Gives up what was written: at once when that is all, else when it is the larger part, so that a long body on a
+    /// slow connection is not moved again and again.
+    fn forget_sent(&mut self, out: &mut Vec<u8>) {
+        if self.sent == out.len() {
+            out.clear();
+            self.sent = 0;
+        } else if self.sent > out.len() / 2 {
+            out.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    fn leave(&mut self, at: At, lent: &mut Lent) -> After {
         if !self.out.is_empty() && self.ready.writable {
-            match self.transport.flush(&self.out) {
+            let mut out = mem::take(&mut self.out);
+            match self.transport.flush(&out[self.sent..]) {
                 Ok(sent) => {
-                    self.ready.writable = sent == self.out.len();
-                    self.out.drain(..sent);
+                    self.sent += sent;
+                    self.ready.writable = self.sent == out.len();
+                    self.forget_sent(&mut out);
+                    self.out = out;
+                    // As long as the peer takes what we say, it is heard out.
+                    self.deadlines.leave(at.now + LEAVING);
                 }
                 Err(_) => return self.left(),
             }
         }
-        if self.out.is_empty() && !*finished {
+        if let State::Leaving { finished, .. } = &mut self.state
+            && self.out.is_empty()
+            && !*finished
+        {
             *finished = true;
             self.transport.finish();
         }

@@ -1,31 +1,77 @@
-//! Asks many servers many things at once, from one thread, without tokio.
+//! Asks many servers many things at once, from one thread, without tokio: one queue, one pool, one callback style, one
+//! report.
+//!
+//! Three ways in:
+//!
+//! - [`Client`] sends [`Request`]s and hands over [`Outcome`]s, in its own loop ([`Client::fetch_all`]) or in yours
+//!   ([`Client::turn`]).
+//! - [`load`] drives a server as hard, or as evenly, as a plan says, and measures it.
+//! - [`reactor`] carries a protocol of your own; [`protocols`] has those of this project, each a state machine without
+//!   sockets or clocks.
+//!
+//! ```no_run
+//! let mut client = aquests::Client::new()?;
+//! client.get("http://127.0.0.1:5000/")?;
+//! let report = client.fetch_all()?;
+//! println!("{report}");
+//! # Ok::<(), aquests::Error>(())
+//! ```
+//!
+//! # Features
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | none | the reactor |
+//! | `http1` (default) | the client, with HTTP/1.1 |
+//! | `load` | load generation |
+//! | `full` | all of them |
+//!
+//! # Contracts
+//!
+//! One thread at a time: a [`Client`] can be sent to another thread but not shared; a [`Handle`] can. Nothing blocks but
+//! [`Client::turn`] without a limit and what is built on it. Callbacks run between turns, handlers of the reactor inside
+//! them: what they do is what the loop waits for. A wake-up is never lost. Errors are input, panics are bugs.
 
 mod buffer;
+#[cfg(feature = "client")]
 mod client;
 mod connection;
+#[cfg(feature = "client")]
 mod error;
 mod handler;
 mod listener;
 #[cfg(feature = "load")]
 pub mod load;
+#[cfg(feature = "client")]
 mod logger;
+#[cfg(feature = "client")]
 mod pool;
 mod precise;
 pub mod reactor;
+#[cfg(feature = "client")]
 mod report;
+#[cfg(feature = "client")]
 mod resolve;
 mod time;
 mod timers;
 mod transport;
+#[cfg(feature = "client")]
 mod url;
+#[cfg(feature = "client")]
 mod wire;
 
 pub use aquests_protocols as protocols;
+#[cfg(feature = "client")]
 pub use client::{
     BoxError, Builder, Client, Handle, Outcome, Rejected, Request, RequestId, Response, Session, Timings,
 };
+#[cfg(feature = "client")]
 pub use error::{Error, ErrorKind, Phase};
+#[cfg(feature = "client")]
 pub use http;
+#[cfg(feature = "client")]
 pub use logger::Logger;
+#[cfg(feature = "client")]
 pub use report::{Latency, Report};
+#[cfg(feature = "client")]
 pub use url::Url;

@@ -335,7 +335,8 @@ fn bytes_behind_a_whole_answer_cost_the_connection_and_no_answer() {
     });
     let report = load(plan(&peer).connections(2), 20);
     assert_errors(&report, &[]);
-    assert_eq!((report.bytes(), peer.connections()), (100, 20));
+    assert_eq!(report.bytes(), 100);
+    assert!(peer.connections() >= 20, "none was used twice");
 }
 
 #[test]

@@ -1,9 +1,39 @@
-//! x
-fn main() {
-    let a: Vec<String> = std::env::args().collect();
-    let plan = aquests::load::Plan::new(&a[1])
-        .unwrap()
-        .connections(a[2].parse().unwrap())
-        .duration(std::time::Duration::from_secs_f64(a[3].parse().unwrap()));
-    println!("{}", aquests::load::run(&plan, &aquests::load::Control::new()).unwrap());
+//! The command `aquests`: reads its arguments and runs one of its commands. Everything that others could use lives in the
+//! library; here are arguments, terminals, files and signals.
+//!
+//! Exit codes: 0 done, 1 something did not work, 2 wrong usage.
+
+mod args;
+mod load;
+mod open_files;
+mod output;
+mod request;
+mod signal;
+mod target;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use output::{Failure, note};
+
+fn main() -> ExitCode {
+    let result = match &Cli::parse().command {
+        Command::Load(args) => load::run(args),
+        Command::Target(args) => target::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Said) => ExitCode::from(1),
+        Err(Failure::Run(sentence)) => {
+            note(&format!("aquests: {sentence}"));
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(sentence)) => {
+            note(&format!("aquests: {sentence}"));
+            ExitCode::from(2)
+        }
+    }
 }

@@ -203,8 +203,8 @@ impl Plan {
         self.work(0, 1).map(|_| ())
     }
 
-    /// Whom errors name.
-    pub(super) fn peer(&self) -> String {
+    /// Whom errors name: the host and port that is connected to, or the path of a socket.
+    pub fn peer(&self) -> String {
         match &self.connect_to {
             Some(Place::Address(address)) => address.to_string(),
             Some(Place::Name(host, port)) => format!("{host}:{port}"),

@@ -1,0 +1,158 @@
+//! The command line as it is written: names, letters, defaults and help. What the words mean together is for each command
+//! to say, in one place of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::units::{self, Place};
+
+/// Asks many servers many things at once: loads them, and serves a target to try loads on
+#[derive(Debug, Parser)]
+#[command(name = "aquests", version, arg_required_else_help = true, max_term_width = 120)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Load(Box<LoadArgs>),
+    Target(TargetArgs),
+}
+
+/// Loads a server and reports what came of it
+///
+/// Sends a request over and over on many connections, and reports how many were answered, with what, and how long the
+/// answers took. Ctrl-C ends the run and prints the report.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Numbers may end in k, m or g (10k is 10000). Durations have units (500ms, 10s, 1m30s); without one they are seconds.
+In URL, headers and body, {rand:1:100000}, {seq}, {uuid} and {bytes:64} are filled in anew for each request.
+Exit status: 0 all requests were answered, 1 some were not, 2 the command line is wrong.")]
+pub(crate) struct LoadArgs {
+    /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
+    pub(crate) url: Option<String>,
+
+    /// Connections in all
+    #[arg(short, long, default_value = "50", value_parser = units::size, value_name = "NUMBER")]
+    pub(crate) connections: usize,
+
+    /// End after so many requests [default: 200, without -z]
+    #[arg(short = 'n', long, value_parser = units::positive, value_name = "NUMBER")]
+    pub(crate) requests: Option<u64>,
+
+    /// End after so much time
+    #[arg(short = 'z', long, value_parser = units::time, value_name = "DURATION")]
+    pub(crate) duration: Option<Duration>,
+
+    /// Start so many requests a second in all, whatever the answers do; latency is then also told from the moment a
+    /// request was meant to start
+    #[arg(short = 'q', long, value_parser = units::rate, value_name = "NUMBER")]
+    pub(crate) rate: Option<f64>,
+
+    /// Requests on their way at once on one connection (pipelining)
+    #[arg(short = 'p', long, default_value = "1", value_parser = units::depth, value_name = "NUMBER")]
+    pub(crate) depth: u16,
+
+    /// Threads, each with its share of the connections
+    #[arg(long, default_value = "1", value_parser = units::size, value_name = "NUMBER")]
+    pub(crate) threads: usize,
+
+    /// Load for so long before anything is counted
+    #[arg(long, default_value = "0s", value_parser = units::duration, value_name = "DURATION")]
+    pub(crate) warm_up: Duration,
+
+    /// When the time of -z is over, wait for answers that are on their way
+    #[arg(short = 'w', long)]
+    pub(crate) wait: bool,
+
+    /// Send what looks like a template ({seq}, {rand:1:9}, …) as it is
+    #[arg(long)]
+    pub(crate) no_template: bool,
+
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+
+    /// How long one answer may take in all
+    #[arg(short, long, default_value = "20s", value_parser = units::time, value_name = "DURATION")]
+    pub(crate) timeout: Duration,
+
+    /// How long connecting may take
+    #[arg(long, default_value = "5s", value_parser = units::time, value_name = "DURATION")]
+    pub(crate) connect_timeout: Duration,
+
+    /// Write the report to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The form of the report; json has a documented, stable schema
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output_format: Format,
+
+    /// Print no progress each second
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// What a request has beside its URL.
+#[derive(Debug, Args)]
+pub(crate) struct RequestArgs {
+    /// The method [default: GET, or POST with a body]
+    #[arg(short, long, value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+
+    /// A header, as often as wanted
+    #[arg(short = 'H', long = "header", value_parser = units::header, value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<(String, String)>,
+
+    /// The body
+    #[arg(short = 'd', long, value_name = "TEXT")]
+    pub(crate) body: Option<String>,
+
+    /// The body, from a file (- is standard input)
+    #[arg(short = 'D', long, value_name = "FILE", conflicts_with = "body")]
+    pub(crate) body_file: Option<PathBuf>,
+
+    /// The content-type header
+    #[arg(short = 'T', long, value_name = "TYPE")]
+    pub(crate) content_type: Option<String>,
+
+    /// The accept header
+    #[arg(short = 'A', long, value_name = "TYPES")]
+    pub(crate) accept: Option<String>,
+
+    /// Connect to this host and port, whatever the URL names
+    #[arg(long, value_parser = units::place, value_name = "HOST:PORT")]
+    pub(crate) connect_to: Option<Place>,
+
+    /// Connect to this unix socket, whatever the URL names
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH", conflicts_with = "connect_to")]
+    pub(crate) unix_socket: Option<PathBuf>,
+}
+
+/// Serves a target to try requests and loads on
+///
+/// An HTTP/1.1 server that answers from memory: / (a short text), /bytes/N and /chunked/N (N bytes, announced or in
+/// chunks), /status/N, /delay/MS, /echo (the request itself), /redirect/N (N redirects to /), /close (and the connection
+/// ends). Ctrl-C stops it.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// Where to listen; port 0 lets the system choose
+    #[arg(short, long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: SocketAddr,
+
+    /// Listen on a unix socket instead
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    pub(crate) unix_socket: Option<PathBuf>,
+}

@@ -1,0 +1,124 @@
+//! What a load is to be, from the arguments as they were written: the only place where one option looks at another.
+//! Starts nothing.
+
+use std::fmt;
+
+use aquests::load::Plan;
+
+use crate::args::LoadArgs;
+use crate::output::Failure;
+use crate::request::Parts;
+use crate::units::Place;
+
+/// A load that can be run.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    pub(super) args: &'a LoadArgs,
+    pub(super) plan: Plan,
+    /// What is loaded.
+    pub(super) url: String,
+    /// Where to connect instead of where the URL leads.
+    pub(super) connect_to: Option<String>,
+    /// How many requests end it.
+    pub(super) requests: Option<u64>,
+    pub(super) parts: Parts,
+}
+
+/// As hey and oha.
+const REQUESTS: u64 = 200;
+
+/// Whether the target is to be one in this process: where no server is named.
+pub(super) fn is_embedded(args: &LoadArgs) -> Result<bool, Failure> {
+    let embedded = args.url.as_deref().is_none_or(|url| url.starts_with('/'));
+    if embedded && connect_to(args).is_some() {
+        let sentence = "with --connect-to or --unix-socket, a URL must say what to ask for: http://localhost/";
+        return Err(Failure::Usage(sentence.to_owned()));
+    }
+    Ok(embedded)
+}
+
+fn connect_to(args: &LoadArgs) -> Option<String> {
+    #[cfg(unix)]
+    if let Some(path) = &args.request.unix_socket {
+        return Some(format!("unix:{}", path.display()));
+    }
+    args.request.connect_to.as_ref().map(Place::to_string)
+}
+
+impl<'a> Job<'a> {
+    /// `embedded`: where the target in this process listens.
+    pub(super) fn new(args: &'a LoadArgs, embedded: Option<&str>) -> Result<Self, Failure> {
+        let path = args.url.as_deref().unwrap_or("/");
+        let url = match embedded {
+            Some(place) => format!("{}{path}", place.trim_end_matches('/')),
+            None => path.to_owned(),
+        };
+        let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
+        let parts = Parts::read(&args.request)?;
+        let mut plan = Plan::new(&url)?
+            .method(&parts.method)
+            .body(parts.body.clone().unwrap_or_default())
+            .templates(!args.no_template)
+            .connections(args.connections)
+            .depth(args.depth)
+            .threads(args.threads)
+            .warm_up(args.warm_up)
+            .timeout(args.timeout)
+            .connect_timeout(args.connect_timeout)
+            .wait_for_ongoing(args.wait);
+        for (name, value) in &parts.headers {
+            plan = plan.header(name, value);
+        }
+        if let Some(requests) = requests {
+            plan = plan.requests(requests);
+        }
+        if let Some(duration) = args.duration {
+            plan = plan.duration(duration);
+        }
+        if let Some(rate) = args.rate {
+            plan = plan.rate(rate);
+        }
+        match &args.request.connect_to {
+            Some(Place::Address(address)) => plan = plan.connect_to(*address),
+            Some(Place::Name(host, port)) => plan = plan.connect_to_host(host, *port),
+            None => {}
+        }
+        #[cfg(unix)]
+        if let Some(path) = &args.request.unix_socket {
+            plan = plan.unix_socket(path);
+        }
+        plan.check()?;
+        Ok(Self { args, plan, url, connect_to: connect_to(args), requests, parts })
+    }
+}
+
+impl fmt::Display for Job<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args = self.args;
+        write!(f, "{} {}", self.parts.method, self.url)?;
+        if let Some(place) = &self.connect_to {
+            write!(f, " at {place}")?;
+        }
+        write!(f, ": {} on {}", plural(args.connections as u64, "connection"), plural(args.threads as u64, "thread"))?;
+        if args.depth > 1 {
+            write!(f, ", {} at once on each", args.depth)?;
+        }
+        if let Some(requests) = self.requests {
+            write!(f, ", {}", plural(requests, "request"))?;
+        }
+        if let Some(duration) = args.duration {
+            write!(f, ", for {duration:?}")?;
+        }
+        if !args.warm_up.is_zero() {
+            write!(f, " after {:?} of warm-up", args.warm_up)?;
+        }
+        if let Some(rate) = args.rate {
+            write!(f, ", {rate} a second")?;
+        }
+        Ok(())
+    }
+}
+
+fn plural(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

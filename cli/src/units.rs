@@ -1,0 +1,191 @@
+//! Numbers, durations, headers and places as people write them on a command line. Says what is wrong in one sentence;
+//! knows no option by name.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// `200`, `10k`, `1.5m`: thousands, millions, billions (`k`, `m`, `g`).
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    let bad = || format!("'{text}' is not a number: write 200, 10k or 1m");
+    let number = decimal(text).ok_or_else(bad)?;
+    if number.fract() != 0.0 || number >= u64::MAX as f64 {
+        return Err(bad());
+    }
+    Ok(number as u64)
+}
+
+/// A [`count`] of at least 1.
+pub(crate) fn positive(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err("it must be at least 1".to_owned()),
+        number => Ok(number),
+    }
+}
+
+/// A [`positive`] number of things that are kept in memory.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    match positive(text)? {
+        number if number <= u32::MAX.into() => Ok(number as usize),
+        _ => Err(format!("{text} is too many")),
+    }
+}
+
+/// A [`positive`] number of requests on one connection.
+pub(crate) fn depth(text: &str) -> Result<u16, String> {
+    positive(text)?.try_into().map_err(|_| "at most 65535 are possible".to_owned())
+}
+
+/// `1000`, `10k`, `0.5`: so often a second.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    let rate = decimal(text).ok_or_else(|| format!("'{text}' is not a number: write 1000, 10k or 0.5"))?;
+    // More than one a nanosecond has no schedule.
+    if rate > 0.0 && rate <= 1e9 { Ok(rate) } else { Err("it must be above 0, and at most 1g".to_owned()) }
+}
+
+fn decimal(text: &str) -> Option<f64> {
+    let (digits, factor) = match text.as_bytes().last()? {
+        b'k' | b'K' => (&text[..text.len() - 1], 1e3),
+        b'm' | b'M' => (&text[..text.len() - 1], 1e6),
+        b'g' | b'G' => (&text[..text.len() - 1], 1e9),
+        _ => (text, 1.0),
+    };
+    Some(plain(digits)? * factor)
+}
+
+/// Digits, with at most one point among them.
+fn plain(digits: &str) -> Option<f64> {
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    digits.parse().ok().filter(|_| is_plain)
+}
+
+/// `500ms`, `10s`, `1m30s`, `1.5h`; without a unit, seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("'{text}' is not a duration: write 500ms, 10s or 1m30s");
+    if let Some(seconds) = plain(text) {
+        return Duration::try_from_secs_f64(seconds).map_err(|_| bad());
+    }
+    let (mut rest, mut sum) = (text, Duration::ZERO);
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+        let (number, after) = rest.split_at(end);
+        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let unit = match unit {
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            _ => return Err(bad()),
+        };
+        let part = Duration::try_from_secs_f64(plain(number).ok_or_else(bad)? * unit).map_err(|_| bad())?;
+        sum = sum.checked_add(part).ok_or_else(bad)?;
+        rest = after;
+    }
+    if text.is_empty() { Err(bad()) } else { Ok(sum) }
+}
+
+/// A [`duration`] above zero.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("it must be above 0".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// `name: value`
+pub(crate) fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        // Said without it: it may be a secret.
+        _ => Err("a header is written 'name: value'".to_owned()),
+    }
+}
+
+/// Where to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Address(SocketAddr),
+    Name(String, u16),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Address(address) => address.fmt(f),
+            Place::Name(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// `127.0.0.1:80`, `[::1]:80`, `host:80`
+pub(crate) fn place(text: &str) -> Result<Place, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(Place::Address(address));
+    }
+    match text.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
+        Some((host, Ok(port))) if !host.is_empty() && !host.contains([':', '/', '@']) => {
+            Ok(Place::Name(host.to_owned(), port))
+        }
+        _ => Err(format!("'{text}' is not a host and a port, like localhost:8080 or [::1]:80")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_letters_for_thousands() {
+        for (text, number) in [("0", 0), ("200", 200), ("10k", 10_000), ("1.5m", 1_500_000), ("2G", 2_000_000_000)] {
+            assert_eq!(count(text), Ok(number));
+        }
+        for text in ["", "k", "-1", "1.5", "1e3", "inf", "nan", "+1", "1kk", "1 k", ".", "99999999999g", "é"] {
+            assert!(count(text).unwrap_err().contains("is not a number"), "{text}");
+        }
+        assert!(positive("0").is_err() && size("5g").is_err() && depth("70k").is_err());
+        assert_eq!((rate("0.5"), rate("10k")), (Ok(0.5), Ok(10_000.0)));
+        assert!(rate("0").is_err() && rate("-1").is_err() && rate("2g").is_err());
+    }
+
+    #[test]
+    fn durations_have_units() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("10", 10_000),
+            ("1m30s", 90_000),
+            ("1.5h", 5_400_000),
+            ("0.5", 500),
+            ("1d", 86_400_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        assert_eq!(duration("50us"), Ok(Duration::from_micros(50)));
+        for text in ["", "s", "1x", "1m30", "-1s", "1 s", "1..5s", "99999999999999999999s", "é", "1é"] {
+            assert!(duration(text).unwrap_err().contains("is not a duration"), "{text}");
+        }
+        assert!(time("0ms").is_err());
+    }
+
+    #[test]
+    fn a_header_has_a_name() {
+        assert_eq!(header("a:b: c "), Ok(("a".to_owned(), "b: c".to_owned())));
+        assert_eq!(header("a:"), Ok(("a".to_owned(), String::new())));
+        let error = header("hunter2").unwrap_err();
+        assert!(!error.contains("hunter2"));
+        assert!(header(": x").is_err());
+    }
+
+    #[test]
+    fn a_place_is_an_address_or_a_name() {
+        assert_eq!(place("[::1]:80"), Ok(Place::Address("[::1]:80".parse().unwrap())));
+        assert_eq!(place("127.0.0.1:80"), Ok(Place::Address("127.0.0.1:80".parse().unwrap())));
+        assert_eq!(place("a.b:80"), Ok(Place::Name("a.b".to_owned(), 80)));
+        for text in ["a", "a:", ":80", "a:99999", "http://a:80", "::1:80", "u@h:80"] {
+            assert!(place(text).unwrap_err().contains("is not a host and a port"), "{text}");
+        }
+    }
+}
