@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aquests::load::{Control, Plan, run};
 use aquests::{ErrorKind, Phase, Report};
-use support::{Conn, Folder, Peer, forget_peak, full_backlog, must_end, peak_memory, refused, resident_memory};
+use support::{Conn, FAULTS, Folder, Peer, forget_peak, full_backlog, must_end, peak_memory, refused, resident_memory};
 
 /// Runs a plan; however it ends, every request has one outcome.
 #[track_caller]
@@ -408,27 +408,12 @@ fn a_server_that_closes_between_answers_without_a_word_costs_at_most_the_request
 
 #[test]
 fn all_faults_at_once_fail_those_they_meet_and_no_others() {
-    let peer = Peer::start(|conn| {
-        let fault = conn.number() % 9;
-        loop {
-            conn.request()?;
-            match fault {
-                0 => return conn.reset(),
-                1 => return Ok(()),
-                2 => conn.send(&BY_LENGTH[..30]).and_then(|()| conn.close())?,
-                3 => conn.send("garbage").and_then(|()| conn.stall())?,
-                4 => conn.stall()?,
-                5 => conn.drip(CHUNKED, Duration::ZERO)?,
-                6 => conn.send("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello").and_then(|()| conn.close())?,
-                _ => conn.send(BY_LENGTH)?,
-            }
-        }
-    });
+    let peer = Peer::start(|conn| conn.misbehave(conn.number() % FAULTS));
     for depth in [1, 8] {
         let plan = plan(&peer).connections(64).depth(depth).timeout(Duration::from_millis(200));
         let report = load(plan, 5_000);
         assert!(report.responses() > 2_000, "connections without a fault do most of the work: {report}");
-        let expected = [ErrorKind::Closed, ErrorKind::Protocol, TOTAL];
+        let expected = [ErrorKind::Closed, ErrorKind::Connect, ErrorKind::Protocol, TOTAL];
         assert!(report.errors().keys().all(|kind| expected.contains(kind)), "{report}");
     }
 }

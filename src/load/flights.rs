@@ -149,7 +149,7 @@ mod tests {
             for (queue, model) in queues.iter().zip(&models) {
                 assert!(flights.iter(queue).map(|flight| flight.sent).eq(model.iter().map(|(_, sent)| *sent)));
             }
-            assert_eq!(flights.len(), models.iter().map(VecDeque::len).sum());
+            assert_eq!(flights.len(), models.iter().map(VecDeque::len).sum::<usize>());
         }
         assert!(flights.all.len() <= 60, "places are used again");
     }

@@ -107,3 +107,42 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Report, Error> {
     }
     Ok(sum.report(elapsed).left(left))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::reactor::Address;
+
+    #[test]
+    fn a_name_with_several_addresses_fails_only_when_none_is_reached() {
+        let live = TcpListener::bind("127.0.0.1:0").unwrap();
+        let dead = TcpListener::bind("127.0.0.1:0").unwrap();
+        let [live_address, dead_address] = [&live, &dead].map(|listener| Address::Tcp(listener.local_addr().unwrap()));
+        drop(dead);
+        let addresses = [dead_address.clone(), live_address, dead_address.clone()];
+        thread::spawn(move || {
+            for stream in live.incoming() {
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    while stream.read(&mut [0; 1024]).is_ok_and(|bytes| bytes > 0) {
+                        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+                    }
+                });
+            }
+        });
+        let plan = Plan::new("http://several.invalid/").unwrap().connections(3).requests(30);
+        let report = |addresses: &[Address]| {
+            let outcome = runner::run(&plan, addresses, 0, 1, &Control::new()).unwrap();
+            outcome.recorder.report(outcome.elapsed)
+        };
+        let reached = report(&addresses);
+        assert_eq!((reached.responses(), reached.failed()), (30, 0), "{reached}");
+        let dead = report(&[dead_address.clone(), dead_address]);
+        assert_eq!(dead.errors()[&ErrorKind::Connect], 30, "{dead}");
+        assert!(dead.sample(ErrorKind::Connect).unwrap().starts_with("cannot connect to several.invalid:80: "));
+    }
+}

@@ -98,9 +98,7 @@ pub(super) fn run(
     threads: usize,
     control: &Control,
 ) -> Result<Outcome, Error> {
-    let broken = |error: std::io::Error| {
-        Error::new(ErrorKind::Io, plan.peer(), format!("the event loop failed: {error}")).source_is(error)
-    };
+    let broken = |error: std::io::Error| Error::new(ErrorKind::System, "", error.to_string()).source_is(error);
     let mut reactor = Reactor::<Wire>::new().map_err(broken)?;
     control.watch(reactor.waker());
     let start = reactor.now();

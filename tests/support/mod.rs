@@ -19,7 +19,7 @@ use std::{env, fs, thread};
 
 pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
 pub(crate) use nginx::Nginx;
-pub(crate) use peer::{Conn, Peer, Seen, full_backlog, refused};
+pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, refused};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
 

@@ -11,6 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+/// See [`Conn::misbehave`]; from 9 on, it answers at least once.
+pub(crate) const FAULTS: usize = 15;
+
 /// A running scripted server. Dropping it ends all its connections.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -311,6 +314,11 @@ impl Conn {
         Ok(self.unread.drain(..length).collect())
     }
 
+    /// Reads whatever comes first, and leaves it unread.
+    pub(crate) fn glance(&mut self) -> io::Result<()> {
+        self.read_more()
+    }
+
     fn read_more(&mut self) -> io::Result<()> {
         let mut bytes = [0; 16 << 10];
         match self.stream.read(&mut bytes)? {
@@ -364,6 +372,38 @@ impl Conn {
         loop {
             let seen = self.request()?;
             self.answer(seen.target)?;
+        }
+    }
+
+    /// One of [`FAULTS`] ways to be broken, or of two or three to be well. What it answers it answers with the target.
+    pub(crate) fn misbehave(&mut self, fault: usize) -> io::Result<()> {
+        match fault {
+            0 => return self.reset(),
+            1 => return Ok(()),
+            _ => {}
+        }
+        loop {
+            let target = self.request()?.target;
+            let length = target.len();
+            match fault {
+                2 => return self.reset(),
+                3 => return Ok(()),
+                4 => self.send("HTTP/1.1 200 OK\r\ncontent-le").and_then(|()| self.close())?,
+                5 => self.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n123").and_then(|()| self.reset())?,
+                6 => self.send("garbage").and_then(|()| self.stall())?,
+                7 => self.stall()?,
+                8 => self.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n123").and_then(|()| self.stall())?,
+                9 => self.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{target}, and more"))?,
+                10 => self.answer(&target).and_then(|()| self.close())?,
+                11 => self
+                    .send(format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{target}"))
+                    .and_then(|()| self.close())?,
+                12 => {
+                    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                    self.drip(format!("{head}{length:x}\r\n{target}\r\n0\r\n\r\n"), Duration::ZERO)?;
+                }
+                _ => self.answer(&target)?,
+            }
         }
     }
 
