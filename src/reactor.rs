@@ -313,8 +313,7 @@ impl<P: Protocol> Reactor<P> {
             Moment::NEVER => None,
             due => Some(due.since(now)),
         };
-        let wait = [timeout, alarms, self.alarm.wait(now), self.listeners.wait()].into_iter().flatten().min();
-        wait
+        [timeout, alarms, self.alarm.wait(now), self.listeners.wait()].into_iter().flatten().min()
     }
 }
 
@@ -343,6 +342,10 @@ impl<P: Protocol> Inner<P> {
         tag: u64,
         deadline: Moment,
     ) -> io::Result<Key> {
+        if self.connections.len() == self.connections.capacity() {
+            // By a quarter and not to double: with many connections, what stands empty is most of what there is.
+            self.connections.reserve_exact((self.connections.len() / 4).max(16));
+        }
         let entry = self.connections.vacant_entry();
         let key = Key::new(entry.key(), self.generation);
         transport.register(registry, Token(key.0 as usize))?;

@@ -46,6 +46,7 @@ impl Recorder {
         self.latency.record(latency);
     }
 
+    #[cfg(any(test, feature = "load"))]
     pub(crate) fn corrected(&mut self, latency: Duration) {
         if let Some(corrected) = &mut self.corrected {
             corrected.record(latency);
@@ -67,6 +68,7 @@ impl Recorder {
         self.samples.entry(kind).or_insert_with(words);
     }
 
+    #[cfg(any(test, feature = "load"))]
     pub(crate) fn add(&mut self, other: &Recorder) {
         for (sum, more) in self.statuses.iter_mut().zip(other.statuses.iter()) {
             *sum += more;
@@ -108,7 +110,7 @@ impl Recorder {
     }
 }
 
-/// How long answers took: a histogram from 1 µs to 1 hour, to three digits.
+/// How long answers took: a histogram up to 1 hour, to three digits.
 #[derive(Clone)]
 pub struct Latency {
     histogram: Histogram<u64>,
@@ -122,7 +124,7 @@ impl Latency {
     pub const PERCENTILES: [f64; 7] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99];
 
     pub(crate) fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1_000, LONGEST, 3).expect("these bounds are in range");
+        let histogram = Histogram::new_with_bounds(1, LONGEST, 3).expect("these bounds are in range");
         Self { histogram }
     }
 
@@ -131,6 +133,7 @@ impl Latency {
         self.histogram.saturating_record(nanos);
     }
 
+    #[cfg(any(test, feature = "load"))]
     pub(crate) fn add(&mut self, other: &Latency) {
         // Both have the same bounds, which is all that could fail.
         let _ = self.histogram.add(&other.histogram);

@@ -1,5 +1,6 @@
 //! Loading a server that misbehaves: in each fault the counts add up, the errors have the right name, nothing hangs, and
 //! memory does not follow what the server sends.
+#![cfg(feature = "load")]
 
 mod support;
 
@@ -254,7 +255,7 @@ const BOUND: u64 = 64 << 20;
 
 #[test]
 fn what_never_ends_is_cut_off_and_not_collected() {
-    const LINE: [u8; 64 << 10] = [b'a'; 64 << 10];
+    static LINE: [u8; 64 << 10] = [b'a'; 64 << 10];
     let head = grown(
         |conn| {
             conn.send("HTTP/1.1 200 OK\r\nx: ")?;

@@ -1,4 +1,5 @@
 //! Loading a real server: every request is answered, whatever the server does with connections, lengths and chunks.
+#![cfg(feature = "load")]
 
 mod support;
 

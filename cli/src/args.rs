@@ -1,5 +1,5 @@
-//! The command line as it is written: names, letters, defaults and help. What the words mean together is for each command
-//! to say, in one place of its own.
+//! The command line as it is written: names, letters, defaults and help. What the words mean together is for each
+//! command to say, in one place of its own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::units::{self, Place};
 
-/// Asks many servers many things at once: loads them, and serves a target to try loads on
+/// Asks many servers many things at once: fetches, loads, and serves a target to try both on
 #[derive(Debug, Parser)]
 #[command(name = "aquests", version, arg_required_else_help = true, max_term_width = 120)]
 pub(crate) struct Cli {
@@ -19,8 +19,49 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Fetch(FetchArgs),
     Load(Box<LoadArgs>),
     Target(TargetArgs),
+}
+
+/// Fetches URLs and prints what they answer
+///
+/// All URLs are fetched at once, and their bodies are printed in the order in which the URLs were given. What a server
+/// says, a 404 too, is an answer; --fail takes it for a failure.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 all requests were answered, 1 some were not, 2 the command line is wrong.")]
+pub(crate) struct FetchArgs {
+    /// What to fetch
+    #[arg(required = true, value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+
+    /// Print the heads of answers, too
+    #[arg(short, long)]
+    pub(crate) include: bool,
+
+    /// Say on standard error what is sent, what comes, and how long it takes
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    /// A status of 400 or above is a failure, and its body is not printed
+    #[arg(short, long)]
+    pub(crate) fail: bool,
+
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+
+    /// How long one answer may take in all [default: as long as it is not silent for 10s]
+    #[arg(short, long, value_parser = units::time, value_name = "DURATION")]
+    pub(crate) timeout: Option<Duration>,
+
+    /// How long connecting may take
+    #[arg(long, default_value = "10s", value_parser = units::time, value_name = "DURATION")]
+    pub(crate) connect_timeout: Duration,
 }
 
 /// Loads a server and reports what came of it
@@ -76,6 +117,11 @@ pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) request: RequestArgs,
 
+    /// Connect to this host and port, whatever the URL names
+    #[arg(long, value_parser = units::place, value_name = "HOST:PORT")]
+    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
+    pub(crate) connect_to: Option<Place>,
+
     /// How long one answer may take in all
     #[arg(short, long, default_value = "20s", value_parser = units::time, value_name = "DURATION")]
     pub(crate) timeout: Duration,
@@ -130,21 +176,17 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'A', long, value_name = "TYPES")]
     pub(crate) accept: Option<String>,
 
-    /// Connect to this host and port, whatever the URL names
-    #[arg(long, value_parser = units::place, value_name = "HOST:PORT")]
-    pub(crate) connect_to: Option<Place>,
-
     /// Connect to this unix socket, whatever the URL names
     #[cfg(unix)]
-    #[arg(long, value_name = "PATH", conflicts_with = "connect_to")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) unix_socket: Option<PathBuf>,
 }
 
 /// Serves a target to try requests and loads on
 ///
 /// An HTTP/1.1 server that answers from memory: / (a short text), /bytes/N and /chunked/N (N bytes, announced or in
-/// chunks), /status/N, /delay/MS, /echo (the request itself), /redirect/N (N redirects to /), /close (and the connection
-/// ends). Ctrl-C stops it.
+/// chunks), /status/N, /delay/MS, /echo (the request itself), /redirect/N (N redirects to /), /close (and the
+/// connection ends). Ctrl-C stops it.
 #[derive(Debug, Args)]
 pub(crate) struct TargetArgs {
     /// Where to listen; port 0 lets the system choose

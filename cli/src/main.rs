@@ -1,9 +1,10 @@
-//! The command `aquests`: reads its arguments and runs one of its commands. Everything that others could use lives in the
-//! library; here are arguments, terminals, files and signals.
+//! The command `aquests`: reads its arguments and runs one of its commands. Everything that others could use lives in
+//! the library; here are arguments, terminals, files and signals.
 //!
 //! Exit codes: 0 done, 1 something did not work, 2 wrong usage.
 
 mod args;
+mod fetch;
 mod load;
 mod open_files;
 mod output;
@@ -21,6 +22,7 @@ use output::{Failure, note};
 
 fn main() -> ExitCode {
     let result = match &Cli::parse().command {
+        Command::Fetch(args) => fetch::run(args),
         Command::Load(args) => load::run(args),
         Command::Target(args) => target::run(args),
     };

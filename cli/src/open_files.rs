@@ -5,7 +5,12 @@ use crate::output::Failure;
 /// What a process has open beside its connections: standard streams, polls, timers, listeners, a report.
 const OTHERS: u64 = 32;
 
-/// Raises the limit as far as the system allows without asking. Returns it: `None` where there is none, or none is known.
+/// The most that macOS allows whatever it says (sys/syslimits.h).
+#[cfg(unix)]
+const OPEN_MAX: u64 = 10_240;
+
+/// Raises the limit as far as the system allows without asking. Returns it: `None` where there is none, or none is
+/// known.
 pub(crate) fn raise() -> Option<u64> {
     #[cfg(unix)]
     {
@@ -13,8 +18,11 @@ pub(crate) fn raise() -> Option<u64> {
         let limit = getrlimit(Resource::Nofile);
         let current = limit.current?;
         if limit.maximum.is_none_or(|most| current < most) {
-            // Systems that say "no limit" may still refuse it (macOS): then the soft one stays.
-            let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+            let raise = |current| setrlimit(Resource::Nofile, Rlimit { current, maximum: limit.maximum });
+            // macOS says "no limit" and allows OPEN_MAX; where that is refused, too, the soft one stays.
+            if raise(limit.maximum).is_err() && current < OPEN_MAX {
+                let _ = raise(Some(OPEN_MAX));
+            }
         }
         getrlimit(Resource::Nofile).current
     }

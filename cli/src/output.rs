@@ -1,5 +1,5 @@
-//! Where words go: reports to a file or to standard output, complaints to standard error, and the exit code. A reader who
-//! went away is not an error, and nothing here panics because of one.
+//! Where words go: reports to a file or to standard output, complaints to standard error, and the exit code. A reader
+//! who went away is not an error, and nothing here panics because of one.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -32,6 +32,13 @@ pub(crate) enum Sink {
     File(File, PathBuf),
 }
 
+/// Whether anybody reads what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    There,
+    Gone,
+}
+
 impl Sink {
     /// Opens the file now, so that a result is not lost because of a bad path later.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
@@ -42,28 +49,19 @@ impl Sink {
         }
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        match self {
-            Sink::Stdout => print_bytes(bytes),
-            Sink::File(file, path) => file
-                .write_all(bytes)
-                .map_err(|error| Failure::Run(format!("cannot write to {}: {error}", path.display()))),
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<Reader, Failure> {
+        let (result, name) = match self {
+            Sink::Stdout => {
+                let mut stdout = io::stdout().lock();
+                (stdout.write_all(bytes).and_then(|()| stdout.flush()), "standard output".to_owned())
+            }
+            Sink::File(file, path) => (file.write_all(bytes), path.display().to_string()),
+        };
+        match result {
+            Ok(()) => Ok(Reader::There),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(error) => Err(Failure::Run(format!("cannot write to {name}: {error}"))),
         }
-    }
-}
-
-/// Prints to standard output.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    print_bytes(text.as_bytes())
-}
-
-fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Run(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a request has beside its URL, from arguments to values that `load` and `fetch` share. Reads the file of a body, and
-//! nothing else.
+//! What a request has beside its URL, from arguments to values that `load` and `fetch` share. Reads the file of a body,
+//! and nothing else.
 
 use std::fs;
 use std::io::{self, Read};
@@ -21,9 +21,9 @@ impl Parts {
     pub(crate) fn read(args: &RequestArgs) -> Result<Self, Failure> {
         let body = match (&args.body, &args.body_file) {
             (Some(text), _) => Some(text.clone().into_bytes()),
-            (None, Some(path)) => Some(
-                read(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?,
-            ),
+            (None, Some(path)) => {
+                Some(read(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?)
+            }
             (None, None) => None,
         };
         let method = args.method.clone().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned());

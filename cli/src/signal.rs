@@ -1,4 +1,5 @@
-//! Ctrl-C, and its like from other programs (SIGTERM, SIGHUP). The first one asks for an end, the second one is the end.
+//! Ctrl-C, and its like from other programs (SIGTERM, SIGHUP). The first one asks for an end, the second one is the
+//! end.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};

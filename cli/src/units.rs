@@ -98,7 +98,6 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 pub(crate) fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
-        // Said without it: it may be a secret.
         _ => Err("a header is written 'name: value'".to_owned()),
     }
 }
@@ -174,9 +173,7 @@ mod tests {
     fn a_header_has_a_name() {
         assert_eq!(header("a:b: c "), Ok(("a".to_owned(), "b: c".to_owned())));
         assert_eq!(header("a:"), Ok(("a".to_owned(), String::new())));
-        let error = header("hunter2").unwrap_err();
-        assert!(!error.contains("hunter2"));
-        assert!(header(": x").is_err());
+        assert!(header("a b").is_err() && header(": x").is_err());
     }
 
     #[test]

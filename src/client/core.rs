@@ -344,12 +344,19 @@ impl Handler<Wire> for Core {
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay) {
         self.left(at.tag as usize);
         let Some(exchange) = self.exchanges.get(id) else { return };
-        let kind = ErrorKind::of(reason, true);
+        // Another exchange was given up, and the connection had to go with it: this one did nothing wrong.
+        let ours = matches!(reason, Reason::Owner);
+        let kind = if ours { ErrorKind::Closed } else { ErrorKind::of(reason, true) };
         let connection = &self.pool.connections[at.tag as usize];
         let in_session = self.pool.routes[connection.route].session.is_some();
         let again = !in_session
             && match replay {
                 Replay::NotSent | Replay::NotProcessed => exchange.retries < SAFE_RETRIES,
+                Replay::Unknown if ours => {
+                    exchange.request.head.is_idempotent()
+                        && !exchange.collected.has_begun()
+                        && exchange.retries < SAFE_RETRIES
+                }
                 // A kept connection may have been closed by the server just before the request came (RFC 9112 §9.3.1).
                 // Had it answered nothing on a new one, asking again would not help.
                 Replay::Unknown => {
@@ -370,6 +377,7 @@ impl Handler<Wire> for Core {
                 Reason::Protocol(crate::protocols::Error::UnexpectedEof) if !exchange.collected.has_begun() => {
                     "it said nothing".to_owned()
                 }
+                Reason::Owner => "a request before it on the same connection was given up".to_owned(),
                 Reason::Silent => format!("nothing came for {:?}", self.settings.timeout),
                 reason => reason.to_string(),
             };

@@ -40,6 +40,9 @@ use crate::wire::Wire;
 /// The error of a callback.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A callback that is lent.
+type Lent<'a> = &'a mut dyn FnMut(&mut Client, Outcome) -> Result<(), BoxError>;
+
 type Callback = Box<dyn FnMut(&mut Client, Outcome) -> Result<(), BoxError> + Send>;
 
 /// The number of a request: 0, 1, 2, … in the order in which a client was given them.
@@ -277,11 +280,7 @@ impl Client {
         self.deliver_with(outcome, None)
     }
 
-    fn deliver_with(
-        &mut self,
-        mut outcome: Outcome,
-        callback: Option<&mut dyn FnMut(&mut Client, Outcome) -> Result<(), BoxError>>,
-    ) -> Result<(), BoxError> {
+    fn deliver_with(&mut self, mut outcome: Outcome, callback: Option<Lent<'_>>) -> Result<(), BoxError> {
         let before = std::mem::replace(&mut self.delivering, true);
         let result = if let Some(mut own) = outcome.callback.take() {
             own(self, outcome)
@@ -316,18 +315,14 @@ impl Client {
         self.run(Some(&mut |client, outcome| callback(client, outcome).map_err(Into::into)))
     }
 
-    fn run(
-        &mut self,
-        mut callback: Option<&mut dyn FnMut(&mut Client, Outcome) -> Result<(), BoxError>>,
-    ) -> Result<Report, Error> {
+    fn run(&mut self, mut callback: Option<Lent<'_>>) -> Result<Report, Error> {
         if self.delivering {
             return Err(Error::invalid("fetch_all cannot be called from a callback: send, and it goes on"));
         }
         while !self.is_idle() {
             self.turn(None)?;
             while let Some(outcome) = self.next_outcome() {
-                let callback: Option<&mut dyn FnMut(&mut Client, Outcome) -> Result<(), BoxError>> = match &mut callback
-                {
+                let callback: Option<Lent<'_>> = match &mut callback {
                     Some(callback) => Some(&mut **callback),
                     None => None,
                 };

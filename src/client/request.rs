@@ -169,6 +169,12 @@ impl Request {
         self
     }
 
+    /// Connects to this address, whatever the URL names.
+    pub fn connect_to(mut self, address: std::net::SocketAddr) -> Self {
+        self.address = Some(Address::Tcp(address));
+        self
+    }
+
     /// What is left of a request that is not sent.
     pub(super) fn into_owner(self) -> Owner {
         Owner { method: self.method, meta: self.meta, callback: self.callback }

@@ -19,7 +19,7 @@ pub(super) struct Flight {
     newer: u32,
 }
 
-/// When a request was meant to start, and how often a connection lost it before the server saw it.
+/// When a request was meant to start, and how often a connection without any answer lost it before the server saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Start {
     pub(super) intended: Moment,

@@ -1,6 +1,6 @@
-//! Load generation: what to send ([`Plan`]), when (`pace`), and the handler that sends it and takes the time (`runner`).
-//! Memory does not grow with the number of requests. Arguments, files and terminals are the command's business and never
-//! belong here.
+//! Load generation: what to send ([`Plan`]), when (`pace`), and the handler that sends it and takes the time
+//! (`runner`). Memory does not grow with the number of requests. Arguments, files and terminals are the command's
+//! business and never belong here.
 
 mod flights;
 mod pace;
@@ -75,7 +75,8 @@ impl Control {
 }
 
 /// Runs a plan to its end, each thread of it with its own reactor and its share of the connections, and reports what
-/// happened. Blocks. An error means that nothing could be measured; what goes wrong with single requests is in the report.
+/// happened. Blocks. An error means that nothing could be measured; what goes wrong with single requests is in the
+/// report.
 pub fn run(plan: &Plan, control: &Control) -> Result<Report, Error> {
     plan.check()?;
     let addresses = plan.resolve()?;

@@ -1,5 +1,5 @@
-//! One thread of a run: the handler that keeps connections busy and takes the time. Nothing is allocated per request, and
-//! no clock is read.
+//! One thread of a run: the handler that keeps connections busy and takes the time. Nothing is allocated per request,
+//! and no clock is read.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,8 +32,10 @@ struct Runner<'a> {
     lines: Vec<Line>,
     /// Lines with nothing to do. Some may have found something since, or be gone.
     idle: Vec<u32>,
-    /// Lines to be connected at once.
+    /// Lines to be connected as soon as there is a request for them.
     dial: VecDeque<u32>,
+    /// Connections that are being made.
+    connecting: usize,
     /// Lines to be connected later, and when; the first is the next.
     redial: VecDeque<(Moment, u32)>,
     flights: Flights,
@@ -61,8 +63,6 @@ struct Runner<'a> {
 #[derive(Debug)]
 struct Line {
     key: Option<Key>,
-    /// The connection stands.
-    open: bool,
     /// The connection brought an answer.
     useful: bool,
     idle: bool,
@@ -88,7 +88,8 @@ const REDIAL: Duration = Duration::from_millis(10);
 const TICK: Duration = Duration::from_millis(100);
 /// How often those who watch are told.
 const NEWS: Duration = Duration::from_millis(50);
-/// A request that so many connections lost has failed, though each time the server says that it did not see it.
+/// A request that so many connections lost, none of which brought an answer, has failed, though each time the server
+/// says that it did not see it.
 const LOSSES: u8 = 5;
 
 pub(super) fn run(
@@ -128,7 +129,8 @@ pub(super) fn run(
     }
     runner.tell(control, Moment::NEVER);
     let now = reactor.now();
-    let finish = if runner.stopped && !plan.wait { now.min(runner.end) } else { runner.last };
+    // What came in the turn in which the time was over counts, and so does the time until then.
+    let finish = if runner.stopped && !plan.wait { now.min(runner.end).max(runner.last) } else { runner.last };
     Ok(Outcome { elapsed: finish.since(runner.begin), left: runner.left(now), recorder: runner.recorder })
 }
 
@@ -146,11 +148,10 @@ impl<'a> Runner<'a> {
         if let Some(share) = share
             && plan.warm_up.is_zero()
         {
-            // A connection without a request is of no use.
+            // Those that a rate does not need yet are connected, too.
             lines = lines.min(usize::try_from(share).unwrap_or(usize::MAX));
         }
-        let line =
-            || Line { key: None, open: false, useful: false, idle: false, moved: false, tried: 0, queue: Queue::EMPTY };
+        let line = || Line { key: None, useful: false, idle: false, moved: false, tried: 0, queue: Queue::EMPTY };
         Ok(Runner {
             plan,
             addresses,
@@ -159,6 +160,7 @@ impl<'a> Runner<'a> {
             lines: (0..lines).map(|_| line()).collect(),
             idle: Vec::with_capacity(lines),
             dial: (0..lines as u32).collect(),
+            connecting: 0,
             redial: VecDeque::new(),
             flights: Flights::default(),
             again: VecDeque::new(),
@@ -223,29 +225,39 @@ impl<'a> Runner<'a> {
         self.share.is_some_and(|share| self.issued >= share)
     }
 
+    /// Requests that were not sent yet.
+    fn remaining(&self) -> usize {
+        let fresh = self.share.map_or(usize::MAX, |share| (share - self.issued).try_into().unwrap_or(usize::MAX));
+        fresh.saturating_add(self.again.len())
+    }
+
     fn is_done(&self, at_once: bool) -> bool {
         let in_flight = self.flights.len() > 0;
-        if self.stopped {
-            at_once || !self.plan.wait || !in_flight
-        } else {
-            self.all_issued() && self.again.is_empty() && !in_flight
-        }
+        if self.stopped { at_once || !self.plan.wait || !in_flight } else { self.remaining() == 0 && !in_flight }
     }
 
     fn dial(&mut self, reactor: &mut Reactor<Wire>, now: Moment) {
-        while let Some((_, index)) = self.redial.pop_front_if(|(due, _)| *due <= now) {
+        while let Some((_, index)) = self.redial.front().copied().filter(|(due, _)| *due <= now) {
+            self.redial.pop_front();
             self.dial.push_back(index);
+        }
+        if self.stopped {
+            return;
         }
         // Each once: what is refused on the spot may try another address in the next turn.
         for _ in 0..self.dial.len() {
-            let Some(index) = self.dial.pop_front() else { break };
-            if self.stopped || (self.all_issued() && self.again.is_empty()) {
-                continue;
+            // A connection without a request is of no use.
+            if self.connecting >= self.remaining() {
+                break;
             }
+            let Some(index) = self.dial.pop_front() else { break };
             let line = &mut self.lines[index as usize];
             let address = &self.addresses[(self.reached + line.tried) % self.addresses.len()];
             match reactor.connect(address, index.into(), now + self.plan.connect_timeout) {
-                Ok(key) => line.key = Some(key),
+                Ok(key) => {
+                    line.key = Some(key);
+                    self.connecting += 1;
+                }
                 Err(error) => self.unreachable(index, &Reason::Io(error), now),
             }
         }
@@ -344,8 +356,7 @@ impl<'a> Runner<'a> {
             not_started = pace.due(Moment::from_nanos(end.as_nanos().saturating_sub(1)), usize::MAX) as u64;
             not_started = not_started.min(self.share.map_or(u64::MAX, |share| share - self.issued));
         }
-        let connecting = self.lines.iter().filter(|line| line.key.is_some() && !line.open).count() as u64;
-        Left { cut_off, not_started, connecting }
+        Left { cut_off, not_started, connecting: self.connecting as u64 }
     }
 }
 
@@ -363,7 +374,8 @@ impl Handler<Wire> for Runner<'_> {
     fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
         let line = &mut self.lines[at.tag as usize];
         self.reached = (self.reached + line.tried) % self.addresses.len();
-        (line.tried, line.open, line.useful) = (0, true, false);
+        (line.tried, line.useful) = (0, false);
+        self.connecting -= 1;
         Wire::Http1(http1::Client::new().pipeline(self.plan.depth))
     }
 
@@ -423,7 +435,9 @@ impl Handler<Wire> for Runner<'_> {
 
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay) {
         let Some(flight) = self.land(id) else { return };
-        let start = Start { lost: flight.start.lost + 1, ..flight.start };
+        // A connection that brought an answer brought the run nearer to its end.
+        let vain = u8::from(!self.lines[flight.line as usize].useful);
+        let start = Start { lost: flight.start.lost + vain, ..flight.start };
         if replay == Replay::Unknown || start.lost >= LOSSES {
             self.fail(reason, true, start, at.now);
         } else {
@@ -442,8 +456,9 @@ impl Handler<Wire> for Runner<'_> {
     fn on_closed(&mut self, at: At, opened: bool, reason: &Reason) {
         let index = at.tag as u32;
         let line = &mut self.lines[index as usize];
-        (line.key, line.open) = (None, false);
+        line.key = None;
         if !opened {
+            self.connecting -= 1;
             self.unreachable(index, reason, at.now);
         } else if line.useful {
             self.dial.push_back(index);

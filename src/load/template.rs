@@ -1,5 +1,5 @@
-//! Text that differs from request to request: `{rand:1:100000}`, `{seq}`, `{uuid}`, `{bytes:64}`. Everything else, other
-//! braces included, stays as it is.
+//! Text that differs from request to request: `{rand:1:100000}`, `{seq}`, `{uuid}`, `{bytes:64}`. Everything else,
+//! other braces included, stays as it is.
 
 use crate::error::Error;
 

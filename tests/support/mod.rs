@@ -25,7 +25,7 @@ pub(crate) use python::Python;
 
 /// How long anything may take before it counts as hanging. Far more than it needs on a busy machine: nothing waits for it
 /// that works.
-const HANGING: Duration = Duration::from_secs(120);
+const HANGING: Duration = Duration::from_secs(300);
 
 /// Runs something that must come to an end.
 #[track_caller]

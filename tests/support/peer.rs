@@ -32,6 +32,7 @@ enum Place {
 struct Shared {
     stopped: AtomicBool,
     panicked: AtomicBool,
+    forgets: AtomicBool,
     sent: AtomicU64,
     log: Mutex<Log>,
     open: Gate,
@@ -115,6 +116,17 @@ impl Peer {
     /// Connections that came so far.
     pub(crate) fn connections(&self) -> usize {
         self.shared.log().connections
+    }
+
+    /// Connections whose script has not ended.
+    pub(crate) fn alive(&self) -> usize {
+        self.shared.log().alive.len()
+    }
+
+    /// Writes down no requests from here on: a long run would fill the memory.
+    pub(crate) fn forgetful(self) -> Self {
+        self.shared.forgets.store(true, Ordering::SeqCst);
+        self
     }
 
     /// Requests that came whole so far.
@@ -277,7 +289,9 @@ impl Conn {
         } else if seen.field("transfer-encoding").is_some() {
             seen.body = self.chunks()?;
         }
-        self.shared.log().seen.push(seen.clone());
+        if !self.shared.forgets.load(Ordering::SeqCst) {
+            self.shared.log().seen.push(seen.clone());
+        }
         Ok(seen)
     }
 

@@ -42,7 +42,7 @@ fn connect_to(args: &LoadArgs) -> Option<String> {
     if let Some(path) = &args.request.unix_socket {
         return Some(format!("unix:{}", path.display()));
     }
-    args.request.connect_to.as_ref().map(Place::to_string)
+    args.connect_to.as_ref().map(Place::to_string)
 }
 
 impl<'a> Job<'a> {
@@ -78,7 +78,7 @@ impl<'a> Job<'a> {
         if let Some(rate) = args.rate {
             plan = plan.rate(rate);
         }
-        match &args.request.connect_to {
+        match &args.connect_to {
             Some(Place::Address(address)) => plan = plan.connect_to(*address),
             Some(Place::Name(host, port)) => plan = plan.connect_to_host(host, *port),
             None => {}

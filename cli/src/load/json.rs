@@ -1,5 +1,5 @@
-//! The report as JSON. Its schema is `load-report.schema.json`, and the README tells it: what changes here changes there,
-//! and what takes something away or gives it another meaning needs another [`SCHEMA`].
+//! The report as JSON. Its schema is `load-report.schema.json`, and the README tells it: what changes here changes
+//! there, and what takes something away or gives it another meaning needs another [`SCHEMA`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;

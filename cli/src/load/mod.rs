@@ -48,12 +48,23 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
         Format::Text => text(&job, &report, embedded, interrupted),
     };
     sink.write(written.as_bytes())?;
-    // Where nobody was reached there is nothing that failed, and nothing that worked.
-    let unreached = report.responses() == 0 && report.connecting() > 0 && !interrupted;
-    if unreached {
-        note(&format!("aquests: no connection to {} was made in the time that was given", job.plan.peer()));
+    complain(&job, &report, interrupted)
+}
+
+/// Says on standard error, where the report may not be, that something failed and what did most often.
+fn complain(job: &Job<'_>, report: &Report, interrupted: bool) -> Result<(), Failure> {
+    let (failed, all) = (report.failed(), report.requests());
+    if let Some((kind, _)) = report.errors().iter().max_by_key(|(_, count)| **count) {
+        let words = report.sample(*kind).unwrap_or(kind.name());
+        note(&format!("aquests: {failed} of {all} requests failed: {words}"));
+        return Err(Failure::Said);
     }
-    if report.failed() > 0 || unreached { Err(Failure::Said) } else { Ok(()) }
+    // Where nobody was reached nothing failed, and nothing worked.
+    if report.responses() == 0 && report.connecting() > 0 && !interrupted {
+        note(&format!("aquests: no connection to {} was made in the time that was given", job.plan.peer()));
+        return Err(Failure::Said);
+    }
+    Ok(())
 }
 
 fn text(job: &Job<'_>, report: &Report, embedded: bool, interrupted: bool) -> String {
@@ -68,10 +79,8 @@ fn text(job: &Job<'_>, report: &Report, embedded: bool, interrupted: bool) -> St
 }
 
 /// A free port that nobody else can reach.
-const LOOPBACK: Place = Place::Tcp(std::net::SocketAddr::V4(std::net::SocketAddrV4::new(
-    std::net::Ipv4Addr::LOCALHOST,
-    0,
-)));
+const LOOPBACK: Place =
+    Place::Tcp(std::net::SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0)));
 
 fn no_target(error: std::io::Error) -> Failure {
     Failure::Run(format!("cannot start the embedded target: {error}"))

@@ -27,7 +27,8 @@ impl Progress {
             for second in 1.. {
                 // From the beginning, so that lines do not drift.
                 let next = begin + SECOND * second;
-                if ended.recv_timeout(next.saturating_duration_since(Instant::now())) != Err(RecvTimeoutError::Timeout) {
+                if ended.recv_timeout(next.saturating_duration_since(Instant::now())) != Err(RecvTimeoutError::Timeout)
+                {
                     break;
                 }
                 let (now, requests) = (Instant::now(), control.finished());

@@ -1,8 +1,8 @@
-//! `aquests target`: a small HTTP/1.1 server to try requests and loads against, on the same reactor as the client. Answers
-//! from memory and never touches a file, a name or another server.
+//! `aquests target`: a small HTTP/1.1 server to try requests and loads against, on the same reactor as the client.
+//! Answers from memory and never touches a file, a name or another server.
 //!
-//! `route` says what a request asks for, `site` answers it, `heads` has the heads of answers ready, `echo` is a request on
-//! its way back.
+//! `route` says what a request asks for, `site` answers it, `heads` has the heads of answers ready, `echo` is a request
+//! on its way back.
 
 mod echo;
 mod heads;
@@ -19,7 +19,7 @@ use aquests::protocols::http1;
 use aquests::reactor::{Listener, Reactor, Waker};
 
 use crate::args::TargetArgs;
-use crate::output::{self, Failure};
+use crate::output::{Failure, Sink};
 use crate::{open_files, signal};
 use site::Site;
 
@@ -126,7 +126,8 @@ pub(crate) fn run(args: &TargetArgs) -> Result<(), Failure> {
     })?;
     let stop = target.stopper();
     signal::on_interrupt(move || stop.stop())?;
-    output::print(&format!("listening on {}\n", target.place()))?;
+    // Who reads it needs it to know where; a target that nobody watches listens all the same.
+    Sink::Stdout.write(format!("listening on {}\n", target.place()).as_bytes())?;
     let place = target.place().clone();
     target.serve().map_err(|error| Failure::Run(format!("the target on {place} failed: {error}")))
 }

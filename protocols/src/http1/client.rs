@@ -129,12 +129,11 @@ impl Client {
         if bytes[..start] != PREFIX[..start] {
             return Err(Violation::StartLine.into());
         }
-        let Some(length) = scan.find(bytes, self.limits.head)? else {
+        let Some(judged) = head::response(bytes, scan, front.traits, self.limits)? else {
             return Ok((0, Event::NeedData { at_least: 1 }));
         };
-        let judged = head::response(&bytes[..length], front.traits, self.limits)?;
         let (id, dropped) = (front.id, front.dropped);
-        let head = judged.head;
+        let (length, head) = (judged.length, judged.head);
         let (message, done) = if judged.framing == Framing::Switched {
             // A protocol cannot change in the middle of a request (RFC 9110 §7.8).
             if self.upload.as_ref().is_some_and(Upload::is_cut_off) {

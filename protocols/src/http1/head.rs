@@ -29,6 +29,11 @@ impl Scan {
         Ok(end)
     }
 
+    /// Nothing was looked at yet.
+    fn is_new(&self) -> bool {
+        self.seen == 0
+    }
+
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = self.seen;
         while let Some(found) = memchr::memchr(b'\n', &bytes[at..]) {
@@ -61,6 +66,8 @@ pub(super) enum Framing {
 
 /// A head and what it says about the connection.
 pub(super) struct Judged<H> {
+    /// Bytes, with the empty line.
+    pub(super) length: usize,
     pub(super) head: H,
     pub(super) framing: Framing,
     pub(super) keep_alive: bool,
@@ -70,21 +77,30 @@ pub(super) struct Judged<H> {
     pub(super) upgrade: bool,
 }
 
-/// Reads a whole response head.
-pub(super) fn response<'a>(bytes: &'a [u8], asked: Traits, limits: Limits) -> Result<Judged<ResponseHead<'a>>, Error> {
+/// Reads a response head from the front of `bytes`, once it is whole.
+pub(super) fn response<'a>(
+    bytes: &'a [u8],
+    scan: &mut Scan,
+    asked: Traits,
+    limits: Limits,
+) -> Result<Option<Judged<ResponseHead<'a>>>, Error> {
     if limits.fields as usize <= USUAL_FIELDS {
-        response_with::<USUAL_FIELDS>(bytes, asked, limits)
+        response_with::<USUAL_FIELDS>(bytes, scan, asked, limits)
     } else {
-        response_with::<{ Limits::MOST_FIELDS as usize }>(bytes, asked, limits)
+        response_with::<{ Limits::MOST_FIELDS as usize }>(bytes, scan, asked, limits)
     }
 }
 
-/// Reads a whole request head.
-pub(super) fn request(bytes: &[u8], limits: Limits) -> Result<Judged<RequestHead<'_>>, Error> {
+/// Reads a request head from the front of `bytes`, once it is whole.
+pub(super) fn request<'a>(
+    bytes: &'a [u8],
+    scan: &mut Scan,
+    limits: Limits,
+) -> Result<Option<Judged<RequestHead<'a>>>, Error> {
     if limits.fields as usize <= USUAL_FIELDS {
-        request_with::<USUAL_FIELDS>(bytes, limits)
+        request_with::<USUAL_FIELDS>(bytes, scan, limits)
     } else {
-        request_with::<{ Limits::MOST_FIELDS as usize }>(bytes, limits)
+        request_with::<{ Limits::MOST_FIELDS as usize }>(bytes, scan, limits)
     }
 }
 
@@ -112,19 +128,88 @@ fn trailers_with<const N: usize>(bytes: &[u8], limits: Limits) -> Result<Fields<
     }
 }
 
+// A head that came in one piece is read in one pass. Where that fails, its end is looked for first, without beginning
+// again with every piece; and an error counts when the head is whole, or it would depend on the pieces.
+
 fn response_with<'a, const N: usize>(
     bytes: &'a [u8],
+    scan: &mut Scan,
     asked: Traits,
     limits: Limits,
-) -> Result<Judged<ResponseHead<'a>>, Error> {
+) -> Result<Option<Judged<ResponseHead<'a>>>, Error> {
     let mut room = [const { MaybeUninit::uninit() }; N];
-    let mut parsed = httparse::Response::new(&mut []);
     let room = &mut room[..limits.fields as usize];
-    match ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, room) {
-        Ok(Status::Complete(length)) if length == bytes.len() => {}
-        Ok(_) => return Err(Violation::StartLine.into()),
-        Err(error) => return Err(named(error, bytes, limits)),
+    if scan.is_new()
+        && let Ok((length, parsed)) = parse_response(bytes, room)
+        && length <= limits.head as usize
+    {
+        return judge_response(&bytes[..length], &parsed, asked).map(Some);
     }
+    let Some(length) = scan.find(bytes, limits.head)? else { return Ok(None) };
+    let bytes = &bytes[..length];
+    match parse_response(bytes, room) {
+        Ok((whole, parsed)) if whole == length => judge_response(bytes, &parsed, asked).map(Some),
+        Ok(_) | Err(None) => Err(Violation::StartLine.into()),
+        Err(Some(error)) => Err(named(error, bytes, limits)),
+    }
+}
+
+fn request_with<'a, const N: usize>(
+    bytes: &'a [u8],
+    scan: &mut Scan,
+    limits: Limits,
+) -> Result<Option<Judged<RequestHead<'a>>>, Error> {
+    let mut room = [const { MaybeUninit::uninit() }; N];
+    let room = &mut room[..limits.fields as usize];
+    // `httparse` would read past empty lines.
+    let blank = matches!(bytes, [b'\r' | b'\n', ..]);
+    if scan.is_new()
+        && !blank
+        && let Ok((length, parsed)) = parse_request(bytes, room)
+        && length <= limits.head as usize
+    {
+        return judge_request(&bytes[..length], &parsed).map(Some);
+    }
+    let Some(length) = scan.find(bytes, limits.head)? else { return Ok(None) };
+    let bytes = &bytes[..length];
+    match parse_request(bytes, room) {
+        _ if blank => Err(Violation::StartLine.into()),
+        Ok((whole, parsed)) if whole == length => judge_request(bytes, &parsed).map(Some),
+        Ok(_) | Err(None) => Err(Violation::StartLine.into()),
+        Err(Some(error)) => Err(named(error, bytes, limits)),
+    }
+}
+
+/// The length of a head and the head; `Err(None)` where its end is missing.
+fn parse_response<'h, 'a>(
+    bytes: &'a [u8],
+    room: &'h mut [MaybeUninit<Header<'a>>],
+) -> Result<(usize, httparse::Response<'h, 'a>), Option<httparse::Error>> {
+    let mut parsed = httparse::Response::new(&mut []);
+    match ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, room) {
+        Ok(Status::Complete(length)) => Ok((length, parsed)),
+        Ok(Status::Partial) => Err(None),
+        Err(error) => Err(Some(error)),
+    }
+}
+
+fn parse_request<'h, 'a>(
+    bytes: &'a [u8],
+    room: &'h mut [MaybeUninit<Header<'a>>],
+) -> Result<(usize, httparse::Request<'h, 'a>), Option<httparse::Error>> {
+    let mut parsed = httparse::Request::new(&mut []);
+    match ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, room) {
+        Ok(Status::Complete(length)) => Ok((length, parsed)),
+        Ok(Status::Partial) => Err(None),
+        Err(error) => Err(Some(error)),
+    }
+}
+
+fn judge_response<'a>(
+    bytes: &'a [u8],
+    parsed: &httparse::Response<'_, 'a>,
+    asked: Traits,
+) -> Result<Judged<ResponseHead<'a>>, Error> {
     let status = parsed.code.unwrap_or_default();
     if status < 100 {
         return Err(Violation::StartLine.into());
@@ -145,23 +230,19 @@ fn response_with<'a, const N: usize>(
     } else {
         said.framing(version)?.unwrap_or(Framing::UntilClose)
     };
-    let keep_alive = said.keep_alive(version) && framing != Framing::UntilClose;
     let (line, fields) = cut(bytes);
-    // What stands behind `HTTP/1.1 200 `. Not httparse's: that is a str, and empty where a byte is above ASCII.
-    let reason = line.get(13..).unwrap_or_default();
-    let head = ResponseHead { version, status, reason, fields };
-    Ok(Judged { head, framing, keep_alive, says_close: said.close, upgrade: said.upgrade })
+    Ok(Judged {
+        length: bytes.len(),
+        // What stands behind `HTTP/1.1 200 `. Not httparse's: that is a str, and empty where a byte is above ASCII.
+        head: ResponseHead { version, status, reason: line.get(13..).unwrap_or_default(), fields },
+        framing,
+        keep_alive: said.keep_alive(version) && framing != Framing::UntilClose,
+        says_close: said.close,
+        upgrade: said.upgrade,
+    })
 }
 
-fn request_with<const N: usize>(bytes: &[u8], limits: Limits) -> Result<Judged<RequestHead<'_>>, Error> {
-    let mut room = [const { MaybeUninit::uninit() }; N];
-    let mut parsed = httparse::Request::new(&mut []);
-    let room = &mut room[..limits.fields as usize];
-    match ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, room) {
-        Ok(Status::Complete(length)) if length == bytes.len() => {}
-        Ok(_) => return Err(Violation::StartLine.into()),
-        Err(error) => return Err(named(error, bytes, limits)),
-    }
+fn judge_request<'a>(bytes: &'a [u8], parsed: &httparse::Request<'_, 'a>) -> Result<Judged<RequestHead<'a>>, Error> {
     let version = version(parsed.version);
     let target = parsed.path.unwrap_or_default();
     if !target.is_ascii() {
@@ -173,9 +254,14 @@ fn request_with<const N: usize>(bytes: &[u8], limits: Limits) -> Result<Judged<R
     }
     let framing = said.framing(version)?.unwrap_or(Framing::None);
     let (_, fields) = cut(bytes);
-    let head = RequestHead { version, method: parsed.method.unwrap_or_default(), target, fields };
-    let keep_alive = said.keep_alive(version);
-    Ok(Judged { head, framing, keep_alive, says_close: said.close, upgrade: said.upgrade })
+    Ok(Judged {
+        length: bytes.len(),
+        head: RequestHead { version, method: parsed.method.unwrap_or_default(), target, fields },
+        framing,
+        keep_alive: said.keep_alive(version),
+        says_close: said.close,
+        upgrade: said.upgrade,
+    })
 }
 
 /// The start line of a whole head, without its end, and the field lines.
@@ -195,13 +281,17 @@ fn named(error: httparse::Error, head: &[u8], limits: Limits) -> Error {
         httparse::Error::TooManyHeaders => too_many(limits),
         httparse::Error::HeaderName | httparse::Error::HeaderValue => Violation::FieldLine.into(),
         httparse::Error::Status | httparse::Error::Token | httparse::Error::Version => Violation::StartLine.into(),
-        // Of whatever line: a request line ends with its version, or something stands behind it.
-        httparse::Error::NewLine => match cut(head).0 {
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', ..] | [.., b'H', b'T', b'T', b'P', b'/', b'1', b'.', _] => {
+        // Of whatever line. A status line brings an error of its own; a request line has something behind its version.
+        httparse::Error::NewLine => {
+            let mut words = cut(head).0.split(|&b| b == b' ').skip(2);
+            let third = words.next();
+            let request_line = matches!(third, Some(b"HTTP/1.0" | b"HTTP/1.1")) && words.next().is_none();
+            if request_line || head.starts_with(b"HTTP/") {
                 Violation::FieldLine.into()
+            } else {
+                Violation::StartLine.into()
             }
-            _ => Violation::StartLine.into(),
-        },
+        }
     }
 }
 
@@ -228,32 +318,20 @@ impl Said {
     fn read(headers: &[Header<'_>]) -> Self {
         let mut said = Said::default();
         for header in headers {
+            let name = header.name.as_bytes();
             // Length first: it rules out nearly every other field at the price of one comparison.
-            match header.name.len() {
-                4 if header.name.eq_ignore_ascii_case("host") => {
+            match name.len() {
+                4 if is(name, b"host") => {
                     said.hosts += 1;
                     said.bad_host |= !is_authority(header.value);
                 }
-                10 if header.name.eq_ignore_ascii_case("connection") => {
-                    for word in header.value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
-                        said.close |= word.eq_ignore_ascii_case(b"close");
-                        said.keep_alive |= word.eq_ignore_ascii_case(b"keep-alive");
-                        said.upgrade |= word.eq_ignore_ascii_case(b"upgrade");
-                    }
-                }
-                14 if header.name.eq_ignore_ascii_case("content-length") => {
-                    for item in header.value.split(|&b| b == b',') {
-                        match (decimal(item.trim_ascii()), said.length) {
-                            (None, _) => said.breaks(Violation::Length),
-                            (Some(length), Some(before)) if length != before => {
-                                said.breaks(Violation::DifferentLengths);
-                            }
-                            (Some(length), _) => said.length = Some(length),
-                        }
-                    }
-                }
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    if said.chunked || !header.value.eq_ignore_ascii_case(b"chunked") {
+                10 if is(name, b"connection") => said.options(header.value),
+                14 if is(name, b"content-length") => match decimal(header.value) {
+                    Some(length) if said.length.is_none() => said.length = Some(length),
+                    _ => said.lengths(header.value),
+                },
+                17 if is(name, b"transfer-encoding") => {
+                    if said.chunked || !is(header.value, b"chunked") {
                         said.breaks(Violation::TransferEncoding);
                     }
                     said.chunked = true;
@@ -262,6 +340,36 @@ impl Said {
             }
         }
         said
+    }
+
+    fn options(&mut self, list: &[u8]) {
+        // The usual ones are no list, and dear if they are read as one.
+        if !self.option(list) {
+            for word in list.split(|&b| b == b',') {
+                self.option(word.trim_ascii());
+            }
+        }
+    }
+
+    /// One option of a connection. Returns whether it is known.
+    fn option(&mut self, word: &[u8]) -> bool {
+        let (close, keep_alive, upgrade) = (is(word, b"close"), is(word, b"keep-alive"), is(word, b"upgrade"));
+        self.close |= close;
+        self.keep_alive |= keep_alive;
+        self.upgrade |= upgrade;
+        close || keep_alive || upgrade
+    }
+
+    /// A list of lengths, or one more of them: they must be the same.
+    #[cold]
+    fn lengths(&mut self, list: &[u8]) {
+        for item in list.split(|&b| b == b',') {
+            match (decimal(item.trim_ascii()), self.length) {
+                (None, _) => self.breaks(Violation::Length),
+                (Some(length), Some(before)) if length != before => self.breaks(Violation::DifferentLengths),
+                (Some(length), _) => self.length = Some(length),
+            }
+        }
     }
 
     #[cold]
@@ -291,6 +399,18 @@ impl Said {
         let wanted = version != Version::Http10 || self.keep_alive;
         wanted && !self.close && !(self.chunked && self.length.is_some())
     }
+}
+
+/// `word` is `lower` in any case. Of lower-case letters and hyphens only, for which setting one bit is enough; what has
+/// that bit unset and would be mistaken for a hyphen is CR, which no name and no value has. Unlike
+/// `eq_ignore_ascii_case` it compiles to a few instructions, and this is the hottest comparison there is.
+fn is<const N: usize>(word: &[u8], lower: &[u8; N]) -> bool {
+    let Ok(word) = <&[u8; N]>::try_from(word) else { return false };
+    let mut difference = 0;
+    for at in 0..N {
+        difference |= (word[at] | 0x20) ^ lower[at];
+    }
+    difference == 0
 }
 
 /// Digits and nothing else.

@@ -38,16 +38,24 @@
 //! | head, and trailers, in bytes | 64 KiB | [`Limits::head`] | nginx and hyper refuse between 8 KiB and 400 KiB |
 //! | fields in a head, and in trailers | 128 | [`Limits::fields`] | hyper's 100 |
 //! | interim responses to one request | 100 | [`Limits::interim`] | endless 1xx, LIMITS of curl and Go |
-//! | chunk extensions in one body, in bytes | 16 KiB | none | hyper's 16 KiB |
+//! | chunk extensions in one body, and white space in their place, in bytes | 16 KiB | none | hyper's 16 KiB |
 //! | digits of a chunk size | 16 | none | a `u64`, RFC 9112 §7.1 "recipients MUST anticipate large numerals" |
 //! | empty lines before a request | 1 | none | RFC 9112 §2.2 "at least one" |
+//!
+//! Nothing is reserved because a peer said a number, no byte of what comes is kept, and work is linear in the bytes that
+//! came, whatever the pieces.
 //!
 //! # What is refused, and what is read nevertheless
 //!
 //! Refused: `transfer-encoding` other than one `chunked`, or in HTTP/1.0; lengths that differ, have signs, spaces or do
 //! not fit; chunk sizes that overflow; bare LF, stray bytes and signs in chunk framing; folded lines; control characters
-//! in fields; a 101 nobody asked for; bytes that answer nothing. Read nevertheless: `content-length` beside `chunked` is
-//! read as chunked, and the connection is never used again (RFC 9112 §6.3); a lone LF ends a line of a head (§2.2).
+//! in fields; a 101 nobody asked for, or in the middle of the request; bytes that answer nothing; a `host` that is none.
+//! Read nevertheless: `content-length` beside `chunked` is read as chunked, and the connection is never used again (RFC
+//! 9112 §6.3); a lone LF ends a line of a head and of trailers (§2.2); white space behind a chunk size (§7.1.1); a status
+//! line without a reason. A tunnel ignores what the 2xx to its CONNECT says of a body (RFC 9110 §9.3.6).
+//!
+//! What is sent is checked too: trailers that could split a message, more or less body than was promised, and a 101 that
+//! the client did not offer are misuse. `tests/http1` has a file for each section of RFC 9112.
 
 mod body;
 mod client;

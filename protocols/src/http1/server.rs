@@ -98,13 +98,9 @@ impl Server {
             [b'\n', ..] => 1,
             _ => 0,
         };
-        let Some(length) = scan.find(&bytes[blank..], self.limits.head)? else {
+        let Some(judged) = head::request(&bytes[blank..], scan, self.limits)? else {
             return Ok((0, Event::NeedData { at_least: 1 }));
         };
-        if matches!(bytes[blank], b'\r' | b'\n') {
-            return Err(Violation::StartLine.into());
-        }
-        let judged = head::request(&bytes[blank..blank + length], self.limits)?;
         let id = ExchangeId(self.next);
         self.next += 1;
         self.open = Some(Open {
@@ -120,7 +116,7 @@ impl Server {
         let body = Body::new(judged.framing);
         let done = body.is_none();
         self.state = body.map_or(State::Answering, State::Body);
-        Ok((blank + length, Event::Message { id, message: Message::Head(judged.head), done }))
+        Ok((blank + judged.length, Event::Message { id, message: Message::Head(judged.head), done }))
     }
 
     fn read_body<'a>(&mut self, input: Input<'a>) -> Result<(usize, Event<Message<'a, RequestHead<'a>>>), Error> {

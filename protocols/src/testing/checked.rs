@@ -158,7 +158,7 @@ impl<P: Protocol> Protocol for Checked<P> {
                     let due = data.len().min(room);
                     assert!(taken >= due, "send_data took {taken} bytes of {id:?}, wants_data had room for {room}");
                 }
-                self.book.paused = false;
+                self.book.unpause();
             }
             Err(refused) => untouched("send_data", refused, before, out),
         }
@@ -169,7 +169,7 @@ impl<P: Protocol> Protocol for Checked<P> {
         let before = out.len();
         let result = self.machine.send_trailers(id, trailers, out);
         match result {
-            Ok(()) => self.book.paused = false,
+            Ok(()) => self.book.unpause(),
             Err(refused) => untouched("send_trailers", refused, before, out),
         }
         result
@@ -187,7 +187,7 @@ impl<P: Protocol> Protocol for Checked<P> {
     fn resume(&mut self, id: ExchangeId, out: &mut Vec<u8>) {
         self.machine.resume(id, out);
         self.book.stalled.remove(&id);
-        self.book.paused = false;
+        self.book.unpause();
     }
 
     fn cancel(&mut self, id: ExchangeId, out: &mut Vec<u8>) -> bool {
@@ -236,7 +236,7 @@ impl Book {
     fn sent(&mut self, id: ExchangeId, slots: usize) {
         assert!(slots > 0, "send accepted {id:?} where slots was 0");
         assert_eq!(self.error, None, "send accepted {id:?} after an error");
-        self.paused = false;
+        self.unpause();
         match self.role {
             Role::Server => self.alive(id, "send"),
             Role::Client => {
@@ -244,6 +244,13 @@ impl Book {
                 let before = self.exchanges.insert(id, State::Open);
                 assert_eq!(before, None, "the caller gave the name {id:?} twice");
             }
+        }
+    }
+
+    /// What a machine answers now may need no byte: it may be over.
+    fn unpause(&mut self) {
+        if core::mem::take(&mut self.paused) {
+            self.wanted = 0;
         }
     }
 

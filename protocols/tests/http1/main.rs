@@ -86,11 +86,11 @@ fn mute() -> AtServer {
     Side::server(Server::new(), see_request)
 }
 
-/// A server's side that answers every request, when it is whole, with a 200 of two bytes.
+/// A server's side that answers every request, when it is whole, with a 404 of two bytes.
 fn obliging() -> AtServer {
     mute().acting(|side, event| {
         if let Some(Event::Message { id, done: true, .. }) = event {
-            answer(side, id.0, 200, Body::Whole(b"ok"));
+            answer(side, id.0, 404, Body::Whole(b"no"));
         }
     })
 }

@@ -10,7 +10,7 @@ fn a_message_is_read_line_by_line() {
     assert_eq!((run.error, run.unfinished), (None, vec![]));
     let run = served("POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nhi");
     assert_eq!(told(&run), ["0 POST /a HTTP/1.1 | host: h | content-length: 2", "0 \"hi\" done"]);
-    assert_eq!(run.out, b"HTTP/1.1 200 \r\ncontent-length: 2\r\n\r\nok");
+    assert_eq!(run.out, b"HTTP/1.1 404 \r\ncontent-length: 2\r\n\r\nno");
 }
 
 /// §2.2: "a recipient MUST parse an HTTP message as a sequence of octets": what is no UTF-8 goes through.
@@ -112,7 +112,9 @@ fn only_http_1_0_and_1_1_are_spoken() {
 /// What speaks another protocol is told apart at its first byte, and not after a whole head of it.
 #[test]
 fn another_protocol_is_refused_at_its_first_byte() {
-    for first in [&b"<html>"[..], b"SSH-2.0-OpenSSH\r\n", b"\x15\x03\x01\0\x02\x02\x46", b"220 mail\r\n", b"HTTP/2", b"\0"] {
+    for first in
+        [&b"<html>"[..], b"SSH-2.0-OpenSSH\r\n", b"\x15\x03\x01\0\x02\x02\x46", b"220 mail\r\n", b"HTTP/2", b"\0"]
+    {
         refuses("GET", first, Violation::StartLine);
     }
     rejects("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Violation::StartLine, "400 Bad Request");

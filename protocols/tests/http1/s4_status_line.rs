@@ -53,7 +53,8 @@ fn a_status_below_100_is_refused_and_one_above_599_is_passed_on() {
 /// §4: single spaces between version, status and reason.
 #[test]
 fn a_status_line_with_other_white_space_is_refused() {
-    for line in ["HTTP/1.1  200 OK", "HTTP/1.1\t200 OK", "HTTP/1.1 200\tOK", "HTTP/1.1200 OK", "HTTP/1.1", "HTTP/1.1 "] {
+    for line in ["HTTP/1.1  200 OK", "HTTP/1.1\t200 OK", "HTTP/1.1 200\tOK", "HTTP/1.1200 OK", "HTTP/1.1", "HTTP/1.1 "]
+    {
         refuses("GET", format!("{line}\r\n\r\n"), Violation::StartLine);
     }
 }

@@ -45,7 +45,9 @@ fn white_space_around_a_value_is_left_out() {
 /// removed it would hand on what others read in another way.
 #[test]
 fn white_space_before_the_colon_is_refused() {
-    for line in [&b"a : b\r\n"[..], b"a\t: b\r\n", b"transfer-encoding : chunked\r\n", b"content-length : 5\r\n", b" : b\r\n"] {
+    for line in
+        [&b"a : b\r\n"[..], b"a\t: b\r\n", b"transfer-encoding : chunked\r\n", b"content-length : 5\r\n", b" : b\r\n"]
+    {
         refused_everywhere(line);
     }
 }

@@ -6,7 +6,9 @@ use super::*;
 /// §6.3 rule 1: "Any response to a HEAD request … is always terminated by the first empty line".
 #[test]
 fn an_answer_to_head_has_no_body_whatever_it_says() {
-    for fields in ["content-length: 5\r\n", "transfer-encoding: chunked\r\n", "content-length: 18446744073709551615\r\n", ""] {
+    for fields in
+        ["content-length: 5\r\n", "transfer-encoding: chunked\r\n", "content-length: 18446744073709551615\r\n", ""]
+    {
         let run = asked("HEAD", format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
         assert_eq!(run.events.len(), 1, "{fields}");
         assert!(told(&run)[0].ends_with(" done"), "{:?}", told(&run));
@@ -60,9 +62,14 @@ fn a_body_where_none_may_be_is_not_the_next_answer() {
 #[test]
 fn a_2xx_to_connect_is_a_tunnel_whatever_it_says() {
     for status in ["200", "204", "299"] {
-        for fields in ["", "content-length: 3\r\n", "transfer-encoding: chunked\r\n", "transfer-encoding: br\r\n",
-            "content-length: -1\r\n", "content-length: 1\r\ncontent-length: 2\r\n"]
-        {
+        for fields in [
+            "",
+            "content-length: 3\r\n",
+            "transfer-encoding: chunked\r\n",
+            "transfer-encoding: br\r\n",
+            "content-length: -1\r\n",
+            "content-length: 1\r\ncontent-length: 2\r\n",
+        ] {
             let run = asked("CONNECT", format!("HTTP/1.1 {status} x\r\n{fields}\r\n\x16\x03\x01"));
             assert_eq!(told(&run).last().unwrap(), "0 switched", "{status} {fields}");
             assert_eq!(run.left, b"\x16\x03\x01", "{status} {fields}");
@@ -82,7 +89,9 @@ fn a_refused_connect_has_a_body_like_any_answer() {
 /// Transfer-Encoding overrides the Content-Length", and the connection is not used again, by either side (§6.1).
 #[test]
 fn both_framings_are_read_as_chunked_and_end_the_connection() {
-    for fields in ["content-length: 5\r\ntransfer-encoding: chunked\r\n", "transfer-encoding: chunked\r\ncontent-length: 5\r\n"] {
+    for fields in
+        ["content-length: 5\r\ntransfer-encoding: chunked\r\n", "transfer-encoding: chunked\r\ncontent-length: 5\r\n"]
+    {
         let run = asked("GET", format!("HTTP/1.1 200 OK\r\n{fields}\r\n2\r\nhi\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"));
         assert_eq!(told(&run)[1..], ["0 \"hi\"", "0 trailers done", "closed"]);
         assert_eq!(run.left, b"HTTP/1.1 200 OK\r\n\r\n");
@@ -107,8 +116,23 @@ fn requests_behind_an_answer_with_both_framings_may_have_been_processed() {
 #[test]
 fn a_transfer_coding_other_than_chunked_is_refused() {
     for value in [
-        "gzip", "gzip, chunked", "chunked, gzip", "identity", "chunked, chunked", "chunked, identity", "chunked,", ",chunked", "",
-        "xchunked", "chunkedx", "chunked;q=1", "\"chunked\"", "chunke d", "chunked chunked", "chun\tked", "cow",
+        "gzip",
+        "gzip, chunked",
+        "chunked, gzip",
+        "identity",
+        "chunked, chunked",
+        "chunked, identity",
+        "chunked,",
+        ",chunked",
+        "",
+        "xchunked",
+        "chunkedx",
+        "chunked;q=1",
+        "\"chunked\"",
+        "chunke d",
+        "chunked chunked",
+        "chun\tked",
+        "cow",
     ] {
         refuses("GET", format!("HTTP/1.1 200 OK\r\ntransfer-encoding: {value}\r\n\r\n"), Violation::TransferEncoding);
         let bytes = format!("POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: {value}\r\n\r\n");
@@ -119,7 +143,9 @@ fn a_transfer_coding_other_than_chunked_is_refused() {
 /// The same rule: two field lines are one list, whose `chunked` would be applied twice.
 #[test]
 fn two_transfer_encodings_are_refused() {
-    for (one, two) in [("chunked", "chunked"), ("chunked", "identity"), ("identity", "chunked"), ("gzip", "chunked"), ("chunked", "")] {
+    for (one, two) in
+        [("chunked", "chunked"), ("chunked", "identity"), ("identity", "chunked"), ("gzip", "chunked"), ("chunked", "")]
+    {
         let fields = format!("transfer-encoding: {one}\r\nx: y\r\nTransfer-Encoding: {two}\r\n");
         refuses("GET", format!("HTTP/1.1 200 OK\r\n{fields}\r\n"), Violation::TransferEncoding);
         let bytes = format!("POST / HTTP/1.1\r\nhost: h\r\n{fields}\r\n");
@@ -154,8 +180,26 @@ fn a_transfer_encoding_in_http_1_0_is_refused() {
 #[test]
 fn a_length_that_is_no_number_is_refused() {
     for value in [
-        "", "+5", "-5", "-0", "5 5", "5 ,", ",5", "5,,5", "5;", "0x5", "5a", "five", "5.0", "1e3", "5\u{a0}", "\u{0665}", "\"5\"",
-        "18446744073709551616", "99999999999999999999999999999999", "5,+5",
+        "",
+        "+5",
+        "-5",
+        "-0",
+        "5 5",
+        "5 ,",
+        ",5",
+        "5,,5",
+        "5;",
+        "0x5",
+        "5a",
+        "five",
+        "5.0",
+        "1e3",
+        "5\u{a0}",
+        "\u{0665}",
+        "\"5\"",
+        "18446744073709551616",
+        "99999999999999999999999999999999",
+        "5,+5",
     ] {
         let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {value}\r\n\r\nhello");
         refuses("GET", &response, Violation::Length);
@@ -240,7 +284,13 @@ fn an_answer_that_says_nothing_goes_on_until_the_end() {
 /// §6.3: names that only look like the two fields frame nothing.
 #[test]
 fn fields_that_only_look_like_framing_frame_nothing() {
-    for fields in ["content_length: 5", "x-content-length: 5", "content-length-x: 5", "content-lengt: 5", "transfer_encoding: chunked"] {
+    for fields in [
+        "content_length: 5",
+        "x-content-length: 5",
+        "content-length-x: 5",
+        "content-lengt: 5",
+        "transfer_encoding: chunked",
+    ] {
         let run = served(format!("POST / HTTP/1.1\r\nhost: h\r\n{fields}\r\n\r\n"));
         assert_eq!(run.error, None, "{fields}");
         assert!(told(&run)[0].ends_with(" done"), "{:?}", told(&run));

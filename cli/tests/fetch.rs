@@ -1,0 +1,111 @@
+//! `aquests fetch` from outside: bodies, heads, order, and what it exits with.
+#![cfg(unix)]
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use support::{OK, Server, Target, aquests, command, path, refused, start};
+
+const TEXT: &str = "This is the target of aquests.\n";
+
+#[test]
+fn a_body_is_printed_as_it_came() {
+    let target = Target::start();
+    assert_eq!(aquests(&["fetch", &target.url("/")]).exits(0).out, TEXT);
+    let (ran, body) = start(&mut command(&["fetch", &target.url("/bytes/1000000")])).end_with_bytes();
+    ran.exits(0);
+    assert_eq!(body.len(), 1_000_000);
+    let ran = aquests(&["fetch", "-i", &target.url("/status/404")]).exits(0);
+    assert!(ran.out.starts_with("HTTP/1.1 404 Not Found\r\n") && ran.out.ends_with("\r\n\r\n404 Not Found\n"));
+    let ran = aquests(&["fetch", "-i", "-m", "HEAD", &target.url("/")]).exits(0);
+    assert!(ran.out.contains("content-length: 31\r\n") && ran.out.ends_with("\r\n\r\n"), "{}", ran.out);
+}
+
+#[test]
+fn several_are_fetched_at_once_and_printed_in_order() {
+    let target = Target::start();
+    let begin = Instant::now();
+    let urls = ["/delay/700", "/delay/500", "/bytes/3", "/delay/699"].map(|path| target.url(path));
+    let ran = aquests(&[&["fetch".to_owned()], &urls[..]].concat()).exits(0);
+    assert_eq!(ran.out, format!("{TEXT}{TEXT}abc{TEXT}"));
+    assert!(begin.elapsed() < Duration::from_millis(1_890), "one after the other takes longer: {:?}", begin.elapsed());
+}
+
+#[test]
+fn what_fails_is_said_and_the_rest_is_printed() {
+    let target = Target::start();
+    let dead = refused();
+    let ran = aquests(&["fetch", &target.url("/bytes/1"), &format!("http://{dead}/"), &target.url("/bytes/2")]);
+    let ran = ran.exits(1).says(&format!("aquests: cannot connect to {dead}: Connection refused"));
+    assert_eq!(ran.out, "aab");
+    aquests(&["fetch", "http://no.such.host.invalid/"]).exits(1).says("cannot resolve no.such.host.invalid");
+    let server = Server::start("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi", 1);
+    let cut = aquests(&["fetch", "-t", "200ms", &server.url()]).exits(1);
+    cut.says(&format!("aquests: {} did not answer in time", server.address));
+}
+
+#[test]
+fn a_status_is_a_failure_only_when_asked() {
+    let target = Target::start();
+    let (good, bad) = (target.url("/bytes/2"), target.url("/status/500"));
+    assert_eq!(aquests(&["fetch", &bad]).exits(0).out, "500 Internal Server Error\n");
+    let ran = aquests(&["fetch", "--fail", &bad, &good]).exits(1);
+    assert_eq!(ran.out, "ab");
+    ran.says(&format!("aquests: {bad} answered 500 Internal Server Error\n"));
+    aquests(&["fetch", "--fail", &good]).exits(0);
+}
+
+#[test]
+fn requests_are_what_was_asked_for() {
+    let server = Server::start(OK, 100);
+    let last = |args: &[&str]| {
+        assert_eq!(aquests(&[&["fetch", &server.url()], args].concat()).exits(0).out, "hi");
+        server.requests.lock().unwrap().pop().unwrap()
+    };
+    assert!(last(&[]).starts_with(&format!("GET / HTTP/1.1\r\nhost: {}\r\n", server.address)));
+    let request = last(&["-d", "a{seq}", "-T", "text/plain", "-A", "text/html", "-H", "X-A: 1"]);
+    assert!(request.starts_with("POST ") && request.ends_with("\r\n\r\na{seq}"), "{request}");
+    for field in ["x-a: 1", "content-type: text/plain", "accept: text/html", "content-length: 6"] {
+        assert!(request.contains(&format!("\r\n{field}\r\n")), "{field} is not in {request}");
+    }
+    let file = path("fetch-body");
+    fs::write(&file, "from a file").unwrap();
+    assert!(last(&["-m", "PUT", "-D", file.to_str().unwrap()]).ends_with("\r\n\r\nfrom a file"));
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn verbose_tells_what_happens() {
+    let target = Target::start();
+    let ran = aquests(&["fetch", "-v", &target.url("/bytes/2?q")]).exits(0);
+    assert_eq!(ran.out, "ab");
+    let ran = ran.says("> GET /bytes/2?q HTTP/1.1\n").says(&format!("> host: {}\n", target.address));
+    ran.says("< HTTP/1.1 200 OK\n").says("< content-length: 2\n").says("* 2 bytes; connect ");
+}
+
+#[test]
+fn a_file_or_nobody_takes_the_bodies() {
+    let target = Target::start();
+    let file = path("fetched");
+    let ran = aquests(&["fetch", "-o", file.to_str().unwrap(), &target.url("/bytes/3"), &target.url("/bytes/1")]);
+    assert_eq!(ran.exits(0).out, "");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "abca");
+    fs::remove_file(file).unwrap();
+    let mut child = command(&["fetch", &target.url("/bytes/1000000")]).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_unix_socket_is_reached() {
+    let socket = path("fetch.sock");
+    let socket = socket.to_str().unwrap();
+    let target = start(&mut command(&["target", "--unix-socket", socket]));
+    target.wait_until_it_catches(rustix::process::Signal::INT);
+    assert_eq!(aquests(&["fetch", "--unix-socket", socket, "http://localhost/"]).exits(0).out, TEXT);
+    target.signal(rustix::process::Signal::INT);
+    target.end().exits(0);
+    aquests(&["fetch", "--unix-socket", "/no/such.sock", "http://localhost/"]).exits(1).says("unix:/no/such.sock");
+}

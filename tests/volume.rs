@@ -1,0 +1,136 @@
+//! Many requests, in numbers for which a release build is wanted: `cargo test --release --test volume`. `tests/run` does.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use aquests::load::{Control, Plan, run};
+use aquests::{Client, Error, ErrorKind, Report, Request};
+use support::{FAULTS, Nginx, Peer, must_end, raise_open_files, resident_memory};
+
+const SERVER: &str = r#"keepalive_requests 100000000; location = /2 { return 200 "ok"; }"#;
+
+/// Memory may grow by this much between a tenth of a run and its end: what is set up at the start is set up by then.
+const GROWTH: u64 = 2 << 20;
+
+/// One test at a time: they weigh the whole process.
+fn alone<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    must_end(work)
+}
+
+/// Runs a plan and tells by how much this process grew after its first tenth.
+fn load(plan: &Plan, requests: u64) -> (Report, u64) {
+    let control = Arc::new(Control::new());
+    let run = thread::spawn({
+        let (plan, control) = (plan.clone().requests(requests), control.clone());
+        move || run(&plan, &control).expect("the loop works")
+    });
+    while control.finished() < requests / 10 && !run.is_finished() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let early = resident_memory();
+    let report = run.join().expect("the run does not panic");
+    (report, resident_memory().saturating_sub(early))
+}
+
+#[test]
+fn a_million_requests_are_all_answered_and_take_no_memory() {
+    alone(|| {
+        let nginx = Nginx::start(SERVER);
+        let plan = Plan::new(&nginx.url("/2")).unwrap();
+        for (plan, requests) in [
+            (plan.clone().connections(100), 1_000_000),
+            (plan.clone().connections(1_000), 300_000),
+            (plan.clone().connections(20).depth(16), 1_000_000),
+            (plan.clone().connections(100).threads(2), 300_000),
+        ] {
+            let (report, grown) = load(&plan, requests);
+            assert_eq!(report.statuses(), &BTreeMap::from([(200, requests)]), "{report}");
+            assert_eq!((report.failed(), report.bytes()), (0, 2 * requests), "{report}");
+            assert!(grown < GROWTH, "memory grew by {grown} bytes: {report}");
+        }
+    });
+}
+
+#[test]
+fn fifty_thousand_new_connections_leave_nothing_behind() {
+    alone(|| {
+        // Each takes a port for a minute; the system has 28,000 of them, but not for two destinations at once.
+        let (one, two) = (Nginx::start(CLOSING), Nginx::start(CLOSING));
+        const CLOSING: &str = r#"keepalive_requests 2; location = /2 { return 200 "ok"; }"#;
+        for nginx in [one, two] {
+            let (report, grown) = load(&Plan::new(&nginx.url("/2")).unwrap().connections(100), 50_000);
+            assert_eq!((report.responses(), report.failed()), (50_000, 0), "{report}");
+            assert!(grown < GROWTH, "memory grew by {grown} bytes: {report}");
+        }
+    });
+}
+
+#[test]
+fn a_hundred_thousand_requests_of_a_client_over_a_hundred_workers() {
+    alone(|| {
+        const REQUESTS: usize = 100_000;
+        let nginx = Nginx::start(SERVER);
+        let mut client = Client::builder().workers(100).build().unwrap();
+        for _ in 0..REQUESTS {
+            client.get(nginx.url("/2")).unwrap();
+        }
+        let mut seen = vec![false; REQUESTS];
+        let report = client
+            .fetch_all_with(|_, outcome| {
+                let id = outcome.request_id().as_u64() as usize;
+                assert!(!std::mem::replace(&mut seen[id], true), "request {id} has two outcomes");
+                assert_eq!(outcome.into_result()?.content(), b"ok");
+                Ok::<_, Error>(())
+            })
+            .expect("all are answered");
+        assert!(seen.iter().all(|seen| *seen));
+        assert_eq!(report.statuses(), &BTreeMap::from([(200, REQUESTS as u64)]), "{report}");
+    });
+}
+
+#[test]
+fn an_endless_source_takes_no_memory() {
+    alone(|| {
+        const REQUESTS: u64 = 300_000;
+        let nginx = Nginx::start(SERVER);
+        let mut client = Client::builder().workers(100).build().unwrap();
+        let url = nginx.url("/2");
+        client.source((0..REQUESTS).map(move |_| Request::get(url.clone())));
+        let (mut count, mut early) = (0, 0);
+        let report = client
+            .fetch_all_with(|_, outcome| {
+                outcome.into_result()?;
+                count += 1;
+                if count == REQUESTS / 10 {
+                    early = resident_memory();
+                }
+                Ok::<_, Error>(())
+            })
+            .expect("all are answered");
+        assert_eq!((report.responses(), report.failed()), (REQUESTS, 0), "{report}");
+        let grown = resident_memory().saturating_sub(early);
+        assert!(grown < GROWTH, "memory grew by {grown} bytes");
+    });
+}
+
+#[test]
+fn a_storm_of_faults_over_a_thousand_connections_adds_up() {
+    alone(|| {
+        raise_open_files(4_000);
+        let peer = Peer::start(|conn| conn.misbehave(conn.number() % FAULTS));
+        for depth in [1, 8] {
+            let plan = Plan::new(&peer.url("/")).unwrap().connections(1_000).depth(depth);
+            let (report, _) = load(&plan.timeout(Duration::from_millis(500)), 50_000);
+            assert_eq!(report.requests(), 50_000, "{report}");
+            assert_eq!(report.responses() + report.errors().values().sum::<u64>(), 50_000, "{report}");
+            assert!(report.responses() > 25_000, "{report}");
+            assert!(!report.errors().contains_key(&ErrorKind::System), "{report}");
+        }
+    });
+}
