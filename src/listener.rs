@@ -101,13 +101,11 @@ impl Listeners {
 
     /// A connection that came, and the tag of its listener.
     pub(crate) fn accept(&mut self) -> Option<(Transport, u64)> {
+        self.full = false;
         for (listener, tag, ready) in &mut self.all {
             while *ready {
                 match listener.accept() {
-                    Ok(stream) => {
-                        self.full = false;
-                        return Some((stream, *tag));
-                    }
+                    Ok(stream) => return Some((stream, *tag)),
                     // The one at the front gave up while it waited.
                     Err(error)
                         if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}

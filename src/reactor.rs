@@ -273,8 +273,10 @@ impl<P: Protocol> Reactor<P> {
 
     /// When [`turn`](Self::turn) should be called at the latest. Now, while connections have more to do.
     pub fn next_deadline(&self) -> Option<Instant> {
+        let now = self.inner.now;
+        let accept = self.listeners.wait().map_or(Moment::NEVER, |wait| now + wait);
         let due =
-            if self.inner.list.is_empty() { self.inner.alarms.next().min(self.alarm.due) } else { self.inner.now };
+            if self.inner.list.is_empty() { self.inner.alarms.next().min(self.alarm.due).min(accept) } else { now };
         (due != Moment::NEVER).then(|| self.inner.start + due.since(Moment::START))
     }
 

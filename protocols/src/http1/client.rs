@@ -141,7 +141,6 @@ impl Client {
             }
             self.exchanges.pop_front();
             self.upload = None;
-            self.last = true;
             self.state = if dropped { State::Closed } else { State::Switched(id) };
             (Message::Head(head), false)
         } else if head.status < 200 {
@@ -152,7 +151,7 @@ impl Client {
             self.interim += 1;
             (Message::Informational(head), false)
         } else {
-            self.closing |= !judged.keep_alive;
+            self.closing = !judged.keep_alive;
             self.last |= self.closing;
             if judged.says_close {
                 self.exchanges.iter_mut().skip(1).for_each(|behind| behind.ignored = true);
@@ -242,7 +241,7 @@ impl Protocol for Client {
                 self.upload = Some(Upload { id, left: length, stalled: false });
             }
         }
-        self.last |= traits.close;
+        self.last = traits.close;
         self.exchanges.push_back(Exchange { id, traits, dropped: false, held: false, ignored: false });
         Ok(())
     }
@@ -259,10 +258,9 @@ impl Protocol for Client {
     }
 
     fn slots(&self) -> usize {
-        if self.last || self.upload.is_some() || matches!(self.state, State::Failed(_) | State::Closed) {
-            return 0;
-        }
+        let over = matches!(self.state, State::Switched(_) | State::Closed | State::Failed(_));
         match self.exchanges.back() {
+            _ if over || self.last || self.upload.is_some() => 0,
             Some(before) if is_alone(before.traits) => 0,
             _ => (self.depth as usize).saturating_sub(self.exchanges.len()),
         }

@@ -1,7 +1,7 @@
 //! Interim responses (RFC 9110 §15.2), and connections that are handed over: Upgrade (§7.8) and CONNECT (§9.3.6).
 
 use aquests_protocols::http1::Limits;
-use aquests_protocols::{Limit, Refused};
+use aquests_protocols::{Input, Limit, Refused};
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn interim_responses_come_before_the_last_one() {
 
 fn storm(responses: usize, limits: Limits) -> Run<String> {
     let mut side = sent(Client::new().limits(limits), &[request("GET")]);
-    side.receive("HTTP/1.1 100 \r\n\r\n".repeat(responses).as_bytes(), false);
+    (0..responses).for_each(|_| side.receive(b"HTTP/1.1 100 \r\n\r\n", false));
     side.receive(b"HTTP/1.1 204 \r\n\r\n", false);
     side.finish()
 }
@@ -128,10 +128,17 @@ fn bytes_behind_a_101_are_left_to_the_next_protocol() {
 /// After it, no request is taken, and the machine has nothing more to say.
 #[test]
 fn nothing_is_sent_after_a_switch() {
-    let mut side = sent(Client::new().pipeline(4), &[upgrade()]);
+    let mut side = quiet(Client::new().pipeline(4)).acting(|side, event| {
+        if event.is_some() {
+            assert_eq!((side.machine.slots(), side.machine.wants_data()), (0, None));
+        }
+    });
+    send(&mut side, 0, &upgrade(), Body::Parts(Some(0)));
     side.receive(SWITCH.as_bytes(), false);
-    assert_eq!(side.machine.slots(), 0);
+    assert_eq!(side.take_events().len(), 2);
     side.machine.close(&mut side.out);
+    let again = side.machine.receive(Input { bytes: b"x", eof: false }, &mut side.out);
+    assert!(matches!(again, Ok((0, Event::Closed))), "the bytes are another protocol's");
     let head = request("GET");
     let refused = side.machine.send(ExchangeId(1), Request { head: &head, body: Body::EMPTY }, &mut side.out);
     assert_eq!(refused, Err(Refused::NotNow));
@@ -231,6 +238,12 @@ fn a_server_hands_over_after_a_2xx_to_connect() {
     let run = splits(connect.as_bytes(), false, start);
     assert_eq!(told(&run), ["0 CONNECT h:443 HTTP/1.1 | host: h:443 done", "0 switched"]);
     assert_eq!((&run.out[..], &run.left[..]), (&b"HTTP/1.1 200 \r\n\r\n"[..], &b"\x16\x03\x01"[..]));
+    let run = splits(b"CONNECT h:443 HTTP/1.0\r\n\r\n", false, start);
+    assert_eq!(told(&run).last().unwrap(), "0 switched");
+    let mut side = start();
+    side.receive(connect.as_bytes(), false);
+    let again = side.machine.receive(Input { bytes: b"x", eof: false }, &mut side.out);
+    assert!(matches!(again, Ok((0, Event::Closed))), "the bytes are another protocol's");
     let mut side = mute();
     side.receive(connect.as_bytes(), false);
     for body in [Body::Whole(b"x"), Body::Parts(None)] {

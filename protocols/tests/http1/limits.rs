@@ -20,26 +20,44 @@ fn heads(length: usize) -> [(bool, String); 2] {
     })
 }
 
-fn read(at_client: bool, bytes: &[u8], limits: Limits) -> Run<String> {
-    let bytes = bytes.to_vec();
+fn side(at_client: bool, limits: Limits) -> Either {
     if at_client {
-        splits(&bytes, false, || sent(Client::new().limits(limits), &[request("GET")]))
+        Either::Client(sent(Client::new().limits(limits), &[request("GET")]))
     } else {
-        splits(&bytes, false, || Side::server(Server::new().limits(limits), see_request))
+        Either::Server(Side::server(Server::new().limits(limits), see_request))
     }
 }
 
-/// For inputs so large that all their cuts would take too long.
-fn at_once(at_client: bool, bytes: &[u8], limits: Limits) -> Run<String> {
-    if at_client {
-        let mut side = sent(Client::new().limits(limits), &[request("GET")]);
-        side.receive(bytes, false);
-        side.finish()
-    } else {
-        let mut side = Side::server(Server::new().limits(limits), see_request);
-        side.receive(bytes, false);
-        side.finish()
+enum Either {
+    Client(AtClient),
+    Server(AtServer),
+}
+
+impl Either {
+    fn receive(&mut self, bytes: &[u8]) {
+        match self {
+            Either::Client(side) => side.receive(bytes, false),
+            Either::Server(side) => side.receive(bytes, false),
+        }
     }
+
+    fn finish(self) -> Run<String> {
+        match self {
+            Either::Client(side) => side.finish(),
+            Either::Server(side) => side.finish(),
+        }
+    }
+}
+
+/// What a role makes of an input that is too large to be cut at every place: whole, in pieces, and byte by byte.
+fn read(at_client: bool, bytes: &[u8], limits: Limits) -> Run<String> {
+    let [whole, others @ ..] = [bytes.len(), 4099, 1].map(|piece| {
+        let mut side = side(at_client, limits);
+        bytes.chunks(piece).for_each(|piece| side.receive(piece));
+        side.finish()
+    });
+    others.iter().for_each(|run| assert_eq!(*run, whole));
+    whole
 }
 
 /// LIMITS: 64 KiB head. At the limit, and one byte over it.
@@ -91,7 +109,7 @@ fn there_are_as_many_fields_as_the_limit_and_no_more() {
         for (before, there, at_client) in PLACES {
             for (count, error) in [(most, None), (most + 1, too_large("header count", most as u64))] {
                 let bytes = format!("{before}{}\r\n", "a: b\r\n".repeat(count - there));
-                assert_eq!(at_once(at_client, bytes.as_bytes(), limits).error, error, "{count} of {most}: {before:?}");
+                assert_eq!(read(at_client, bytes.as_bytes(), limits).error, error, "{count} of {most}: {before:?}");
             }
         }
     }
@@ -117,21 +135,17 @@ fn trailers_are_as_long_as_the_limit_and_no_longer() {
 fn chunk_extensions_are_counted_over_the_whole_body() {
     const MOST: usize = 16 << 10;
     let error = too_large("chunk extension bytes", MOST as u64);
-    for [head, end] in [
-        ["HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n", ""],
-        ["POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n", "431"],
+    for (at_client, head) in [
+        (true, "HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n"),
+        (false, "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"),
     ] {
-        let check = |body: &[u8]| {
-            let bytes = [head.as_bytes(), body].concat();
-            if end.is_empty() { asked("GET", bytes).error } else { served(bytes).error }
-        };
-        assert_eq!(check(format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(MOST)).as_bytes()), None);
-        assert_eq!(check(format!("1;{}", "a".repeat(MOST + 1)).as_bytes()), error);
-        assert_eq!(check(format!("1{}", " ".repeat(MOST + 1)).as_bytes()), error);
-        let many = MOST / 64;
-        let chunk = format!("1;{}\r\nx\r\n", "a".repeat(64));
-        assert_eq!(check(format!("{}0\r\n\r\n", chunk.repeat(many)).as_bytes()), None);
-        assert_eq!(check(format!("{}1;a", chunk.repeat(many)).as_bytes()), error);
+        let check = |body: String| read(at_client, format!("{head}{body}").as_bytes(), Limits::default()).error;
+        assert_eq!(check(format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(MOST))), None);
+        assert_eq!(check(format!("1;{}", "a".repeat(MOST + 1))), error);
+        assert_eq!(check(format!("1{}", " ".repeat(MOST + 1))), error);
+        let (many, chunk) = (MOST / 64, format!("1;{}\r\nx\r\n", "a".repeat(64)));
+        assert_eq!(check(format!("{}0\r\n\r\n", chunk.repeat(many))), None);
+        assert_eq!(check(format!("{}1;a", chunk.repeat(many))), error);
     }
 }
 

@@ -118,6 +118,23 @@ fn a_client_that_said_close_sends_no_further_request() {
     assert_eq!((told(&run)[2].as_str(), run.unfinished), ("closed", vec![]));
 }
 
+/// §9.6: "A client that receives a close connection option MUST cease sending requests": from the head on, and also
+/// where it is said by other means.
+#[test]
+fn no_request_is_sent_while_the_last_answer_comes() {
+    for head in [
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.0 200 OK\r\ncontent-length: 9\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n",
+    ] {
+        let mut side = sent(Client::new().pipeline(4), &[request("GET")]);
+        side.receive(head.as_bytes(), false);
+        assert_eq!((side.take_events().len(), side.machine.slots()), (1, 0), "{head:?}");
+        assert_eq!(refused(&mut side, 1, &request("GET")), Some(Refused::NotNow), "{head:?}");
+    }
+}
+
 /// §9.6: a client whose owner wants to leave takes what is on its way, and nothing else.
 #[test]
 fn a_client_that_is_closed_waits_for_its_answers_and_no_longer() {
@@ -400,6 +417,27 @@ fn a_cancelled_request_keeps_its_slot_until_its_answer_has_passed() {
     assert_eq!(side.machine.slots(), 1);
     side.receive(OK.as_bytes(), false);
     assert_eq!(side.machine.slots(), 2);
+}
+
+/// What was said of the connection is not forgotten over a cancelled request.
+#[test]
+fn cancelling_opens_no_connection_that_is_closing() {
+    let mut last = request("GET");
+    last.field("connection", b"close").unwrap();
+    let mut side = sent(Client::new().pipeline(4), &[request("GET"), request("GET"), last]);
+    assert!(side.machine.cancel(ExchangeId(1), &mut side.out));
+    assert!(side.machine.cancel(ExchangeId(2), &mut side.out));
+    assert_eq!(side.machine.slots(), 0);
+}
+
+/// The trait: `unfinished` is the end. Nothing is sent after it, and no body goes on.
+#[test]
+fn nothing_is_sent_after_the_unfinished_were_named() {
+    let mut side = sent(Client::new().pipeline(4), &[request("GET")]);
+    send(&mut side, 1, &request("PUT"), Body::Parts(None));
+    assert_eq!(side.machine.settle().len(), 2);
+    assert_eq!((side.machine.slots(), side.machine.wants_data()), (0, None));
+    assert_eq!(refused(&mut side, 2, &request("GET")), Some(Refused::NotNow));
 }
 
 /// Half a body cannot be taken back, and what is left of it would be read as a request.

@@ -222,6 +222,11 @@ fn a_body_that_came_whole_by_length_leaves_the_connection_alive() {
     side.machine.send_data(ID, b"body", false, &mut side.out).unwrap();
     side.receive(b"HTTP/1.1 204 x\r\n\r\n", false);
     assert_eq!((side.machine.slots(), side.machine.wants_data()), (1, None));
+    // Unless the server says otherwise.
+    let mut side = uploading(Some(4));
+    side.machine.send_data(ID, b"body", false, &mut side.out).unwrap();
+    side.receive(b"HTTP/1.1 204 x\r\nconnection: close\r\n\r\n", false);
+    assert_eq!(told(&side.finish()).last().unwrap(), "closed");
 }
 
 /// An error in the middle of a body: it is not asked for any more.
