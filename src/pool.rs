@@ -50,6 +50,9 @@ pub(crate) struct Route {
     /// Connections with room and nothing to send, the last used at the end.
     idle: Vec<usize>,
     pub(crate) session: Option<Session>,
+    /// Requests may follow one another on its connections. A server that ended one with requests behind an answer, and
+    /// had not said so before, shows that they may not.
+    pub(crate) pipeline: bool,
     /// It stands in the line of routes that want a connection.
     in_line: bool,
 }
@@ -344,6 +347,7 @@ impl Route {
             coming: 0,
             idle: Vec::new(),
             session,
+            pipeline: true,
             in_line: false,
         }
     }

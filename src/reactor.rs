@@ -201,6 +201,9 @@ impl<P: Protocol> Reactor<P> {
         }
         let inner = &mut self.inner;
         inner.read_clock();
+        if self.alarm.due <= inner.now {
+            self.alarm.due = Moment::NEVER;
+        }
         // Those that were on the list before this turn, each once.
         let listed = inner.list.len();
         for event in &self.events {
@@ -265,8 +268,8 @@ impl<P: Protocol> Reactor<P> {
         }
     }
 
-    /// Ends the next turn at this point in time, to the microsecond where the system can (Linux), else to the
-    /// millisecond. One at a time: the last call counts.
+    /// Ends a turn at this point in time, to the microsecond where the system can (Linux), else to the millisecond. It
+    /// rings once, and there is one: the last call counts.
     pub fn set_alarm(&mut self, due: Moment) {
         self.alarm.due = due;
     }

@@ -407,3 +407,23 @@ fn a_unix_socket_takes_the_place_of_the_address() {
         assert!(results[0].as_ref().unwrap_err().to_string().contains("none"), "the path is named");
     });
 }
+
+#[test]
+fn a_server_that_cannot_pipeline_is_found_out_and_loses_nothing() {
+    must_end(|| {
+        // HTTP/1.0: the connection ends behind each answer, without a word.
+        let peer = Peer::start(|conn| {
+            let seen = conn.request()?;
+            let target = seen.target;
+            conn.send(format!("HTTP/1.0 200 OK\r\ncontent-length: {}\r\n\r\n{target}", target.len()))?;
+            conn.close()
+        });
+        let mut client = Client::builder().pipeline(8).workers(2).build().unwrap();
+        for number in 0..50 {
+            client.get(peer.url(&format!("/{number}"))).unwrap();
+        }
+        for (number, result) in fetch(&mut client).into_iter().enumerate() {
+            assert_eq!(result.unwrap(), format!("/{number}"));
+        }
+    });
+}

@@ -193,7 +193,10 @@ fn a_connection_per_request_is_enough() {
         let _ = peer.stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     });
     let report = load(&plan(address).requests(100));
-    assert_eq!((report.responses(), seen.connections.load(SeqCst)), (100, 100));
+    // A line that was dialed for the last request may find that another has taken it.
+    let connections = seen.connections.load(SeqCst);
+    assert_eq!(report.responses(), 100);
+    assert!((100..=104).contains(&connections), "{connections} connections for 100 requests");
     // What was sent behind the last answer is sent again, since the server says that it did not see it.
     let report = load(&plan(address).requests(40).depth(4));
     assert_eq!(report.responses() + report.failed(), 40, "{report}");

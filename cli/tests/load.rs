@@ -106,8 +106,9 @@ fn a_server_that_dies_in_the_middle_fails_the_rest() {
     let server = Server::start(OK, 5);
     let report = report(&json(&["-n", "60", "-c", "1", &server.url()]).exits(1));
     let (answered, closed) = (&report["requests"]["answered"], &report["errors"]["closed"]["count"]);
-    // Each connection answers five requests, and loses the sixth.
-    assert_eq!((answered, closed), (&50.into(), &10.into()), "{report}");
+    // Each connection answers five requests and loses the sixth, unless its end was seen before that was sent.
+    let (answered, closed) = (answered.as_u64().unwrap(), closed.as_u64().unwrap());
+    assert!(answered + closed == 60 && answered >= 50 && closed > 0, "{report}");
     let target = Target::start();
     let mut load = command(&["load", "--quiet", "--output-format", "json", "-z", "1s", "-c", "5", &target.url("/")]);
     let load = start(&mut load);

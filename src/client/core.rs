@@ -254,7 +254,9 @@ impl Core {
 impl Handler<Wire> for Core {
     fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
         self.pool.opened(at.tag as usize, at.now);
-        let machine = http1::Client::new().limits(self.settings.http1_limits).pipeline(self.settings.pipeline);
+        let route = self.pool.connections[at.tag as usize].route;
+        let depth = if self.pool.routes[route].pipeline { self.settings.pipeline } else { 1 };
+        let machine = http1::Client::new().limits(self.settings.http1_limits).pipeline(depth);
         Wire::Http1(machine)
     }
 
@@ -348,10 +350,15 @@ impl Handler<Wire> for Core {
         let ours = matches!(reason, Reason::Owner);
         let kind = if ours { ErrorKind::Closed } else { ErrorKind::of(reason, true) };
         let connection = &self.pool.connections[at.tag as usize];
-        let in_session = self.pool.routes[connection.route].session.is_some();
+        let route = &mut self.pool.routes[connection.route];
+        let in_session = route.session.is_some();
+        let ended = matches!(reason, Reason::Finished);
+        route.pipeline &= !(ended && replay == Replay::Unknown);
         let again = !in_session
             && match replay {
                 Replay::NotSent | Replay::NotProcessed => exchange.retries < SAFE_RETRIES,
+                // It stood behind an answer that ended the connection (RFC 9112 §9.3.2: tried again, not pipelined).
+                Replay::Unknown if ended => exchange.request.head.is_idempotent() && exchange.retries < SAFE_RETRIES,
                 Replay::Unknown if ours => {
                     exchange.request.head.is_idempotent()
                         && !exchange.collected.has_begun()
