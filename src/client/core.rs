@@ -31,6 +31,8 @@ pub(super) struct Core {
     pub(super) to_cancel: Vec<(Key, ExchangeId)>,
     /// Bytes collected and not yet handed over.
     buffered: usize,
+    /// Requests that ended since the queue was told.
+    pub(super) finished: usize,
 }
 
 /// An exchange that the server certainly did not act on may be sent again so often; a server that accepts connections
@@ -49,6 +51,7 @@ impl Core {
             span: None,
             to_cancel: Vec::new(),
             buffered: 0,
+            finished: 0,
         }
     }
 
@@ -171,6 +174,7 @@ impl Core {
         if let Some((_, last)) = &mut self.span {
             *last = now;
         }
+        self.finished += 1;
         let outcome = Outcome { id, method, callback, result };
         self.settings.logger.line(format_args!("{outcome}"));
         self.outcomes.push_back(outcome);

@@ -41,7 +41,7 @@ pub(super) struct Shared {
     inbox: Mutex<Vec<Command>>,
     /// There is something in the inbox: saves the lock where there is not.
     full: AtomicBool,
-    /// Requests in hand, as far as is known, and how many may be.
+    /// Requests that were taken and have no outcome that the client told of, and how many may be.
     queued: AtomicUsize,
     limit: usize,
     /// The client is gone.
@@ -84,11 +84,12 @@ impl Shared {
             return Err(Error::new(ErrorKind::QueueFull, "", format!("it holds {} requests", self.limit)));
         }
         let prepared = request.prepare()?;
-        self.queued.fetch_add(1, Ordering::SeqCst);
-        Ok((self.next_id(), prepared))
+        Ok((self.number(), prepared))
     }
 
-    pub(super) fn next_id(&self) -> RequestId {
+    /// The number of a request that is taken.
+    pub(super) fn number(&self) -> RequestId {
+        self.queued.fetch_add(1, Ordering::SeqCst);
         RequestId(self.next_id.fetch_add(1, Ordering::SeqCst))
     }
 
@@ -109,9 +110,9 @@ impl Shared {
         std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// So many requests are in hand: the client's own count, which corrects what was added here.
-    pub(super) fn queued(&self, requests: usize) {
-        self.queued.store(requests, Ordering::SeqCst);
+    /// So many requests have their outcome.
+    pub(super) fn finished(&self, requests: usize) {
+        self.queued.fetch_sub(requests, Ordering::SeqCst);
     }
 
     pub(super) fn close(&self) {

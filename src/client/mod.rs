@@ -173,11 +173,11 @@ impl Client {
     /// Queues a request. What is wrong with it is said here, and it is given back.
     pub fn send(&mut self, request: impl Into<Request>) -> Result<RequestId, Rejected> {
         let mut request = request.into();
-        self.shared.queued(self.core.exchanges.len());
+        self.settle();
         match self.shared.admit(&mut request) {
             Ok((id, prepared)) => {
                 let now = self.reactor.now();
-                self.core.queue(&self.shared, id, prepared, None, now);
+                self.core.queue(id, prepared, None, now);
                 Ok(id)
             }
             Err(error) => Err(Rejected::new(error, request)),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::core::Core;
-use super::handle::{Command, Shared};
+use super::handle::Command;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Names, RouteKey};
@@ -19,6 +19,7 @@ impl Client {
     /// Does everything that can be done without waiting.
     pub(super) fn pump(&mut self) {
         let now = self.reactor.now();
+        self.settle();
         self.take_commands(now);
         self.take_names(now);
         self.refill(now);
@@ -27,10 +28,15 @@ impl Client {
         self.cancel_sent();
     }
 
+    /// Makes room in the queue for as many requests as have ended.
+    pub(super) fn settle(&mut self) {
+        self.shared.finished(std::mem::take(&mut self.core.finished));
+    }
+
     pub(super) fn take_commands(&mut self, now: Moment) {
         for command in self.shared.take() {
             match command {
-                Command::Send { id, request, session } => self.core.queue(&self.shared, id, *request, session, now),
+                Command::Send { id, request, session } => self.core.queue(id, *request, session, now),
                 Command::Cancel(id) => drop(self.cancel(id)),
                 Command::Release(session) => self.core.release(session, &mut self.reactor),
             }
@@ -64,9 +70,9 @@ impl Client {
                 self.source = None;
                 return;
             };
-            let id = self.shared.next_id();
+            let id = self.shared.number();
             match request.prepare() {
-                Ok(prepared) => self.core.queue(&self.shared, id, prepared, None, now),
+                Ok(prepared) => self.core.queue(id, prepared, None, now),
                 Err(error) => self.core.refuse(id, request.into_owner(), error, now),
             }
         }
@@ -108,7 +114,6 @@ impl Core {
     /// Puts a request where it belongs, or fails it.
     pub(super) fn queue(
         &mut self,
-        shared: &Shared,
         id: RequestId,
         request: super::request::Prepared,
         session: Option<usize>,
@@ -131,7 +136,6 @@ impl Core {
                 route
             }
         };
-        shared.queued(self.exchanges.len() + 1);
         self.accept(id, request, route, now);
     }
 
