@@ -23,6 +23,11 @@ pub enum Error {
         /// The code: an HTTP/2 error code, for example.
         code: u64,
     },
+    /// The peer leaves, and has not acted on this exchange: it may be sent again elsewhere.
+    GoneAway {
+        /// Why it leaves: an HTTP/2 error code, for example.
+        code: u64,
+    },
     /// The peer did not run this exchange because one before it had failed.
     Skipped,
     /// The peer let nobody in: wrong password, too many connections. What it said came as a push.
@@ -45,6 +50,9 @@ pub enum Violation {
     /// See [`http1::Violation`](crate::http1::Violation).
     #[cfg(feature = "http1")]
     Http1(crate::http1::Violation),
+    /// See [`http2::Violation`](crate::http2::Violation).
+    #[cfg(feature = "http2")]
+    Http2(crate::http2::Violation),
     /// A rule of a protocol that lives outside this crate, in words.
     Other(&'static str),
 }
@@ -77,6 +85,7 @@ impl fmt::Display for Error {
             Error::UnexpectedEof => f.write_str("the connection ended in the middle of a message"),
             Error::Violation(violation) => violation.fmt(f),
             Error::Reset { code } => write!(f, "the peer ended the exchange with code {code}"),
+            Error::GoneAway { code } => write!(f, "the peer goes away, with code {code}, and has not acted on it"),
             Error::Skipped => f.write_str("not run, because a request before it had failed"),
             Error::Rejected => f.write_str("the peer rejected the connection"),
         }
@@ -88,6 +97,8 @@ impl fmt::Display for Violation {
         match self {
             #[cfg(feature = "http1")]
             Violation::Http1(violation) => violation.fmt(f),
+            #[cfg(feature = "http2")]
+            Violation::Http2(violation) => violation.fmt(f),
             Violation::Other(words) => f.write_str(words),
         }
     }

@@ -38,12 +38,19 @@
 mod error;
 #[cfg(feature = "http1")]
 pub mod http1;
-#[cfg(feature = "http1")]
+#[cfg(feature = "http2")]
+pub mod http2;
+#[cfg(any(feature = "http1", feature = "http2"))]
 pub mod semantics;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use error::{Error, Limit, Refused, Replay, Violation};
+
+/// The program in the README compiles and runs.
+#[cfg(all(doctest, feature = "http1"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// One side of one wire protocol, as a state machine.
 ///

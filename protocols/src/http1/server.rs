@@ -9,6 +9,9 @@ use crate::{Error, Event, ExchangeId, Input, Protocol, Refused, Replay};
 
 /// The server side of one connection. Requests are numbered from 0; the next one is not read before the answer to the
 /// one before it is whole, so a client that sends faster than it reads waits in its own socket.
+///
+/// Where an answer may have no body (to HEAD, and with 204 and 304) the one that is given is not sent: it says how long it
+/// would be. A 101, and a 2xx to CONNECT, hand the connection over with the next event.
 #[derive(Debug)]
 pub struct Server {
     state: State,
