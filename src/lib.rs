@@ -72,6 +72,6 @@ pub use http;
 #[cfg(feature = "client")]
 pub use logger::Logger;
 #[cfg(feature = "client")]
-pub use report::{Latency, Report};
+pub use report::{Interval, Latency, Report};
 #[cfg(feature = "client")]
 pub use url::Url;

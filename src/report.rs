@@ -46,6 +46,11 @@ impl Recorder {
         self.latency.record(latency);
     }
 
+    #[cfg(feature = "load")]
+    pub(crate) fn is_corrected(&self) -> bool {
+        self.corrected.is_some()
+    }
+
     #[cfg(any(test, feature = "load"))]
     pub(crate) fn corrected(&mut self, latency: Duration) {
         if let Some(corrected) = &mut self.corrected {
@@ -106,6 +111,7 @@ impl Recorder {
             latency: self.latency.clone(),
             corrected: self.corrected.clone(),
             left: Left::default(),
+            series: Vec::new(),
         }
     }
 }
@@ -194,6 +200,72 @@ pub struct Report {
     latency: Latency,
     corrected: Option<Latency>,
     left: Left,
+    series: Vec<Interval>,
+}
+
+/// What happened in one part of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    pub(crate) start: Duration,
+    pub(crate) length: Duration,
+    pub(crate) answered: u64,
+    pub(crate) failed: u64,
+    pub(crate) bytes: u64,
+    /// 50, 90 and 99.
+    pub(crate) percentiles: [Duration; 3],
+    pub(crate) max: Duration,
+}
+
+impl Interval {
+    /// From the beginning of the run.
+    pub fn start(&self) -> Duration {
+        self.start
+    }
+
+    /// As long as all others, or shorter where the run ends. Never zero.
+    pub fn length(&self) -> Duration {
+        self.length
+    }
+
+    /// Answers that were whole within it.
+    pub fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Requests that failed within it.
+    pub fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// Bytes of bodies that came within it, those of answers that were not yet whole too.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Half of the answers took no longer, to 2 %; zero when there were none.
+    pub fn p50(&self) -> Duration {
+        self.percentiles[0]
+    }
+
+    /// 90 % of the answers took no longer.
+    pub fn p90(&self) -> Duration {
+        self.percentiles[1]
+    }
+
+    /// 99 % of the answers took no longer.
+    pub fn p99(&self) -> Duration {
+        self.percentiles[2]
+    }
+
+    /// The answer that took longest took so long, exactly.
+    pub fn max(&self) -> Duration {
+        self.max
+    }
+
+    /// Requests per second, failed ones too.
+    pub fn requests_per_second(&self) -> f64 {
+        per_second(self.answered + self.failed, self.length)
+    }
 }
 
 /// What a run that was ended left behind.
@@ -212,6 +284,19 @@ impl Report {
     pub(crate) fn left(mut self, left: Left) -> Self {
         self.left = left;
         self
+    }
+
+    #[cfg(feature = "load")]
+    pub(crate) fn series_is(mut self, series: Vec<Interval>) -> Self {
+        self.series = series;
+        self
+    }
+
+    /// What happened when, from the actual start of requests: intervals of the same length, one after the other, from
+    /// the beginning to the end of a load. There are at most 300 of them, so the length depends on the time that the
+    /// load took: it is 125 ms, doubled as often as needed. Empty where no load was run.
+    pub fn series(&self) -> &[Interval] {
+        &self.series
     }
 
     /// From the first request to the last outcome.

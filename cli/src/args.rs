@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::threshold::Threshold;
 use crate::units::{self, Place};
 
 /// Asks many servers many things at once: fetches, loads, and serves a target to try both on
@@ -19,7 +20,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Fetch(FetchArgs),
+    Fetch(Box<FetchArgs>),
     Load(Box<LoadArgs>),
     Target(TargetArgs),
 }
@@ -55,6 +56,11 @@ pub(crate) struct FetchArgs {
     #[command(flatten)]
     pub(crate) request: RequestArgs,
 
+    /// Connect to this address and port, whatever the URL names
+    #[arg(long, value_parser = units::address, value_name = "HOST:PORT")]
+    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
+    pub(crate) connect_to: Option<SocketAddr>,
+
     /// How long one answer may take in all [default: as long as it is not silent for 10s]
     #[arg(short, long, value_parser = units::time, value_name = "DURATION")]
     pub(crate) timeout: Option<Duration>,
@@ -72,7 +78,8 @@ pub(crate) struct FetchArgs {
 #[command(after_help = "\
 Numbers may end in k, m or g (10k is 10000). Durations have units (500ms, 10s, 1m30s); without one they are seconds.
 In URL, headers and body, {rand:1:100000}, {seq}, {uuid} and {bytes:64} are filled in anew for each request.
-Exit status: 0 all requests were answered, 1 some were not, 2 the command line is wrong.")]
+A threshold names min, mean, p50, p99.9 or any other percentile, max, errors (a number, or % of requests), or rps.
+Exit status: 0 all requests were answered, 1 some were not or a threshold was missed, 2 the command line is wrong.")]
 pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
@@ -134,11 +141,23 @@ pub(crate) struct LoadArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// The form of the report; json has a documented, stable schema
+    /// The form of the report; json has a documented, stable schema, csv has a row for each interval
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub(crate) output_format: Format,
 
-    /// Print no progress each second
+    /// What must be true of the run, as often as wanted: 'p99<50ms', 'errors<0.1%', 'rps>1000'
+    #[arg(long = "threshold", value_parser = Threshold::parse, value_name = "CONDITION")]
+    pub(crate) thresholds: Vec<Threshold>,
+
+    /// Show what changed since an earlier run, whose report is this file (of --output-format json)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) compare: Option<PathBuf>,
+
+    /// Print a line of progress each second, even to a terminal, instead of the live view
+    #[arg(long)]
+    pub(crate) no_tui: bool,
+
+    /// Show neither progress nor the live view
     #[arg(long)]
     pub(crate) quiet: bool,
 }
@@ -147,6 +166,8 @@ pub(crate) struct LoadArgs {
 pub(crate) enum Format {
     Text,
     Json,
+    Csv,
+    Html,
 }
 
 /// What a request has beside its URL.

@@ -11,7 +11,10 @@ mod output;
 mod request;
 mod signal;
 mod target;
+mod terminal;
+mod threshold;
 mod units;
+mod words;
 
 use std::process::ExitCode;
 

@@ -14,6 +14,7 @@ pub(crate) fn on_interrupt(end: impl Fn() + Send + 'static) -> Result<(), Failur
     let asked = AtomicBool::new(false);
     ctrlc::set_handler(move || {
         if asked.swap(true, Ordering::SeqCst) {
+            crate::terminal::restore();
             process::exit(KILLED);
         }
         end();

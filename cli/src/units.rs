@@ -1,7 +1,7 @@
 //! Numbers, durations, headers and places as people write them on a command line. Says what is wrong in one sentence;
 //! knows no option by name.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 /// `200`, `10k`, `1.5m`: thousands, millions, billions (`k`, `m`, `g`).
@@ -42,7 +42,7 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
     if rate > 0.0 && rate <= 1e9 { Ok(rate) } else { Err("it must be above 0, and at most 1g".to_owned()) }
 }
 
-fn decimal(text: &str) -> Option<f64> {
+pub(crate) fn decimal(text: &str) -> Option<f64> {
     let (digits, factor) = match text.as_bytes().last()? {
         b'k' | b'K' => (&text[..text.len() - 1], 1e3),
         b'm' | b'M' => (&text[..text.len() - 1], 1e6),
@@ -128,6 +128,18 @@ pub(crate) fn place(text: &str) -> Result<Place, String> {
             Ok(Place::Name(host.to_owned(), port))
         }
         _ => Err(format!("'{text}' is not a host and a port, like localhost:8080 or [::1]:80")),
+    }
+}
+
+/// A [`place`] as one address; a name is asked for now.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    match place(text)? {
+        Place::Address(address) => Ok(address),
+        Place::Name(host, port) => {
+            let found =
+                (host.as_str(), port).to_socket_addrs().map_err(|error| format!("cannot resolve {host}: {error}"));
+            found?.next().ok_or_else(|| format!("{host} has no address"))
+        }
     }
 }
 

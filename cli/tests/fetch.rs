@@ -82,7 +82,13 @@ fn verbose_tells_what_happens() {
     let ran = aquests(&["fetch", "-v", &target.url("/bytes/2?q")]).exits(0);
     assert_eq!(ran.out, "ab");
     let ran = ran.says("> GET /bytes/2?q HTTP/1.1\n").says(&format!("> host: {}\n", target.address));
-    ran.says("< HTTP/1.1 200 OK\n").says("< content-length: 2\n").says("* 2 bytes; connect ");
+    let ran = ran.says("< HTTP/1.1 200 OK\n").says("< content-length: 2\n").says("* 2 bytes; wait ");
+    let times = ran.err.lines().find(|line| line.starts_with("* 2 bytes; ")).unwrap();
+    for phase in [" connect ", " first byte ", " body ", " total "] {
+        assert!(times.contains(phase), "{phase} is not in {times}");
+    }
+    let ran = aquests(&["fetch", "-v", "-d", "abc", "-H", "X-A: 1", &target.url("/echo")]).exits(0);
+    ran.says("> POST /echo HTTP/1.1\n").says("> x-a: 1\n").says("> content-length: 3\n");
 }
 
 #[test]
@@ -108,4 +114,15 @@ fn a_unix_socket_is_reached() {
     target.signal(rustix::process::Signal::INT);
     target.end().exits(0);
     aquests(&["fetch", "--unix-socket", "/no/such.sock", "http://localhost/"]).exits(1).says("unix:/no/such.sock");
+}
+
+#[test]
+fn another_place_than_the_url_s_is_reached() {
+    let server = Server::start(OK, 100);
+    let port = server.address.port();
+    for place in [server.address.to_string(), format!("localhost:{port}")] {
+        assert_eq!(aquests(&["fetch", "--connect-to", &place, "http://example.org:81/a"]).exits(0).out, "hi");
+        let request = server.requests.lock().unwrap().pop().unwrap();
+        assert!(request.starts_with("GET /a ") && request.contains("\r\nhost: example.org:81\r\n"), "{request}");
+    }
 }

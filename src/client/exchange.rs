@@ -69,6 +69,10 @@ impl Exchanges {
         self.slab.get_mut(index(id)).filter(|exchange| u64::from(exchange.generation) == id.0 >> 32)
     }
 
+    pub(super) fn peek(&self, id: RequestId) -> Option<&Exchange> {
+        self.slab.get(index(self.of_request(id)?))
+    }
+
     pub(super) fn remove(&mut self, id: ExchangeId) -> Option<Exchange> {
         self.get(id)?;
         let exchange = self.slab.remove(index(id));

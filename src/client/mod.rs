@@ -230,6 +230,13 @@ impl Client {
         self.core.exchanges.len()
     }
 
+    /// How far a request is that is in hand: bytes of its body that came, and how many it will have in all, where its
+    /// answer says so with a `content-length`. `None` for a request that has its outcome.
+    pub fn progress(&self, id: RequestId) -> Option<(u64, Option<u64>)> {
+        let collected = &self.core.exchanges.peek(id)?.collected;
+        Some((collected.content.len() as u64, collected.announced()))
+    }
+
     /// Nothing is in hand, nothing is to come from a source or a handle, and no outcome waits.
     pub fn is_idle(&self) -> bool {
         self.core.exchanges.len() == 0

@@ -54,6 +54,13 @@ impl Collected {
         self.content.len() + self.fields.len()
     }
 
+    /// How long the body will be, where the head says so.
+    pub(super) fn announced(&self) -> Option<u64> {
+        let mut fields = Fields::new(&self.fields).iter();
+        let (_, length) = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
+        std::str::from_utf8(length).ok()?.trim().parse().ok()
+    }
+
     pub(super) fn has_begun(&self) -> bool {
         self.version.is_some()
     }

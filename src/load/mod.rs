@@ -1,11 +1,12 @@
-//! Load generation: what to send ([`Plan`]), when (`pace`), and the handler that sends it and takes the time
-//! (`runner`). Memory does not grow with the number of requests. Arguments, files and terminals are the command's
-//! business and never belong here.
+//! Load generation: what to send ([`Plan`]), when (`pace`), the handler that sends it and takes the time (`runner`),
+//! and what happened when (`series`). Memory does not grow with the number of requests. Arguments, files and terminals
+//! are the command's business and never belong here.
 
 mod flights;
 mod pace;
 mod plan;
 mod runner;
+mod series;
 mod template;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +19,7 @@ pub use plan::Plan;
 use crate::error::Error;
 use crate::reactor::Waker;
 use crate::report::{Left, Recorder, Report};
+use series::{Finished, Series};
 
 /// Shared by a run and those who watch it: how far it is, and the wish to stop it.
 #[derive(Debug, Default)]
@@ -26,7 +28,42 @@ pub struct Control {
     finished: AtomicU64,
     failed: AtomicU64,
     bytes: AtomicU64,
+    /// How often a look at the run was asked for.
+    asked: AtomicU64,
+    /// What each thread had measured when it was asked last.
+    shown: Mutex<Vec<Option<Measured>>>,
     wakers: Mutex<Vec<Waker>>,
+}
+
+/// What one thread measured.
+#[derive(Clone, Debug)]
+struct Measured {
+    recorder: Recorder,
+    series: Series,
+    elapsed: Duration,
+    left: Left,
+}
+
+/// What all of them did together.
+fn report(corrected: bool, all: Vec<Measured>) -> Report {
+    let mut sum = Recorder::new(corrected);
+    let mut series: Option<Finished> = None;
+    let mut elapsed = Duration::ZERO;
+    let mut left = Left::default();
+    for one in all {
+        sum.add(&one.recorder);
+        elapsed = elapsed.max(one.elapsed);
+        left.cut_off += one.left.cut_off;
+        left.not_started += one.left.not_started;
+        left.connecting += one.left.connecting;
+        let more = one.series.finish();
+        match &mut series {
+            Some(series) => series.add(more),
+            None => series = Some(more),
+        }
+    }
+    let series = series.map(|series| series.intervals(elapsed)).unwrap_or_default();
+    sum.report(elapsed).left(left).series_is(series)
 }
 
 impl Control {
@@ -59,6 +96,28 @@ impl Control {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// What was measured a moment ago, while the run goes on; `None` before there is anything to be seen. Each call
+    /// asks the threads of the run for more, which they show within 100 ms. A run that nobody looks at takes no copies.
+    pub fn report(&self) -> Option<Report> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let all: Vec<_> = shown.into_iter().flatten().collect();
+        let corrected = all.first()?.recorder.is_corrected();
+        Some(report(corrected, all))
+    }
+
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn show(&self, thread: usize, measured: Measured) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.len() <= thread {
+            shown.resize_with(thread + 1, || None);
+        }
+        shown[thread] = Some(measured);
+    }
+
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
@@ -83,7 +142,7 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Report, Error> {
     let threads = plan.threads.min(plan.connections);
     // The others need not go on when one cannot.
     let one = |index| runner::run(plan, &addresses, index, threads, control).inspect_err(|_| control.stop());
-    let results: Vec<Result<runner::Outcome, Error>> = if threads <= 1 {
+    let results: Vec<Result<Measured, Error>> = if threads <= 1 {
         vec![one(0)]
     } else {
         thread::scope(|scope| {
@@ -95,18 +154,8 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Report, Error> {
                 .collect()
         })
     };
-    let mut sum = Recorder::new(plan.rate.is_some());
-    let mut elapsed = Duration::ZERO;
-    let mut left = Left::default();
-    for result in results {
-        let outcome = result?;
-        sum.add(&outcome.recorder);
-        elapsed = elapsed.max(outcome.elapsed);
-        left.cut_off += outcome.left.cut_off;
-        left.not_started += outcome.left.not_started;
-        left.connecting += outcome.left.connecting;
-    }
-    Ok(sum.report(elapsed).left(left))
+    let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(report(plan.rate.is_some(), results))
 }
 
 #[cfg(test)]
@@ -118,6 +167,43 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::reactor::Address;
 
+    /// Answers everything.
+    fn serve(listener: &TcpListener) {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                while stream.read(&mut [0; 1024]).is_ok_and(|bytes| bytes > 0) {
+                    let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_run_can_be_looked_at_while_it_goes_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        thread::spawn(move || serve(&listener));
+        let plan = Plan::new(&url).unwrap().connections(2).threads(2).duration(Duration::from_secs(60));
+        let control = Control::new();
+        assert!(control.report().is_none(), "there is nothing to be seen yet");
+        thread::scope(|scope| {
+            let run = scope.spawn(|| run(&plan, &control));
+            let mut before = 0;
+            // Each look is later than the one before, and as whole as the report at the end.
+            while before < 1_000 {
+                thread::sleep(Duration::from_millis(20));
+                let Some(seen) = control.report() else { continue };
+                assert!(seen.requests() >= before, "{seen}");
+                before = seen.requests();
+                assert_eq!(seen.series().iter().map(crate::Interval::answered).sum::<u64>(), seen.responses());
+                assert!(seen.elapsed() < Duration::from_secs(60));
+            }
+            control.stop();
+            assert!(run.join().unwrap().unwrap().requests() >= before);
+        });
+    }
+
     #[test]
     fn a_name_with_several_addresses_fails_only_when_none_is_reached() {
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -125,16 +211,7 @@ mod tests {
         let [live_address, dead_address] = [&live, &dead].map(|listener| Address::Tcp(listener.local_addr().unwrap()));
         drop(dead);
         let addresses = [dead_address.clone(), live_address, dead_address.clone()];
-        thread::spawn(move || {
-            for stream in live.incoming() {
-                let mut stream = stream.unwrap();
-                thread::spawn(move || {
-                    while stream.read(&mut [0; 1024]).is_ok_and(|bytes| bytes > 0) {
-                        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
-                    }
-                });
-            }
-        });
+        thread::spawn(move || serve(&live));
         let plan = Plan::new("http://several.invalid/").unwrap().connections(3).requests(30);
         let report = |addresses: &[Address]| {
             let outcome = runner::run(&plan, addresses, 0, 1, &Control::new()).unwrap();

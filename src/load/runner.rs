@@ -4,23 +4,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Control;
 use super::flights::{Flight, Flights, Queue, Start};
 use super::pace::Pace;
 use super::plan::{Plan, Work};
+use super::series::Series;
+use super::{Control, Measured};
 use crate::error::{Error, ErrorKind};
 use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1, semantics};
 use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
 use crate::report::{Left, Recorder};
 use crate::wire::{Message, Request, Wire};
-
-/// What one thread measured.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) recorder: Recorder,
-    pub(super) elapsed: Duration,
-    pub(super) left: Left,
-}
 
 #[derive(Debug)]
 struct Runner<'a> {
@@ -56,6 +49,9 @@ struct Runner<'a> {
     /// The last outcome that counts.
     last: Moment,
     recorder: Recorder,
+    series: Series,
+    /// How often a look at the run was asked for and given.
+    looked: u64,
     news: News,
 }
 
@@ -98,7 +94,7 @@ pub(super) fn run(
     thread: usize,
     threads: usize,
     control: &Control,
-) -> Result<Outcome, Error> {
+) -> Result<Measured, Error> {
     let broken = |error: std::io::Error| Error::new(ErrorKind::System, "", error.to_string()).source_is(error);
     let mut reactor = Reactor::<Wire>::new().map_err(broken)?;
     control.watch(reactor.waker());
@@ -110,7 +106,7 @@ pub(super) fn run(
             runner.stopped = true;
         }
         runner.dial(&mut reactor, now);
-        runner.tell(control, now);
+        runner.tell(control, thread, now);
         if let Some(error) = runner.broken.take() {
             return Err(error);
         }
@@ -127,11 +123,12 @@ pub(super) fn run(
         runner.wake_idle(&mut reactor, now);
         reactor.turn(Some(wait), &mut runner).map_err(broken)?;
     }
-    runner.tell(control, Moment::NEVER);
+    runner.tell(control, thread, Moment::NEVER);
     let now = reactor.now();
     // What came in the turn in which the time was over counts, and so does the time until then.
     let finish = if runner.stopped && !plan.wait { now.min(runner.end).max(runner.last) } else { runner.last };
-    Ok(Outcome { elapsed: finish.since(runner.begin), left: runner.left(now), recorder: runner.recorder })
+    let (elapsed, left) = (finish.since(runner.begin), runner.left(now));
+    Ok(Measured { recorder: runner.recorder, series: runner.series, elapsed, left })
 }
 
 impl<'a> Runner<'a> {
@@ -174,6 +171,8 @@ impl<'a> Runner<'a> {
             broken: None,
             last: begin,
             recorder: Recorder::new(plan.rate.is_some()),
+            series: Series::new(begin),
+            looked: 0,
             news: News::default(),
         })
     }
@@ -284,6 +283,8 @@ impl<'a> Runner<'a> {
         if self.counts(start) {
             self.last = now;
             self.news.failed += 1;
+            self.series.reach(now);
+            self.series.failed();
             let (kind, plan) = (ErrorKind::of(reason, opened), self.plan);
             self.recorder.failed_with(kind, || Error::new(kind, plan.peer(), detail(plan, reason, opened)).to_string());
         }
@@ -315,11 +316,18 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn tell(&mut self, control: &Control, now: Moment) {
+    fn tell(&mut self, control: &Control, thread: usize, now: Moment) {
         if now >= self.news.next {
             let News { answered, failed, bytes, .. } = self.news;
             control.count(answered + failed, failed, bytes);
             self.news = News { next: now + NEWS, ..News::default() };
+            let asked = control.asked();
+            if asked != self.looked && now != Moment::NEVER {
+                self.looked = asked;
+                let (recorder, series) = (self.recorder.clone(), self.series.clone());
+                let elapsed = now.min(self.end).max(self.last).since(self.begin);
+                control.show(thread, Measured { recorder, series, elapsed, left: Left::default() });
+            }
         }
     }
 
@@ -337,7 +345,10 @@ impl<'a> Runner<'a> {
         if self.counts(flight.start) {
             self.last = now;
             self.news.answered += 1;
-            self.recorder.answered(flight.status, flight.version, now.since(flight.sent));
+            let latency = now.since(flight.sent);
+            self.recorder.answered(flight.status, flight.version, latency);
+            self.series.reach(now);
+            self.series.answered(latency);
             self.recorder.corrected(now.since(flight.start.intended));
         }
     }
@@ -424,6 +435,8 @@ impl Handler<Wire> for Runner<'_> {
             semantics::Message::Data(bytes) if flight.start.intended >= self.begin => {
                 self.recorder.bytes(bytes.len());
                 self.news.bytes += bytes.len() as u64;
+                self.series.reach(at.now);
+                self.series.bytes(bytes.len());
             }
             _ => {}
         }

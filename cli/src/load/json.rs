@@ -4,17 +4,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aquests::{Latency, Report};
+use aquests::Latency;
 use serde::Serialize;
 
-use super::job::Job;
+use super::Run;
 
 /// The version of the schema.
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
+/// Counts what was added to it.
+const MINOR: u32 = 1;
 
 #[derive(Serialize)]
 struct Document<'a> {
     schema: u32,
+    minor: u32,
     aquests: &'static str,
     target: Target<'a>,
     options: Options<'a>,
@@ -26,6 +29,8 @@ struct Document<'a> {
     versions: BTreeMap<String, u64>,
     errors: BTreeMap<&'static str, Errors<'a>>,
     latency: Latencies,
+    series: Vec<Part>,
+    thresholds: Vec<Judged<'a>>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +87,27 @@ struct Latencies {
     corrected: Option<Times>,
 }
 
+/// One interval.
+#[derive(Serialize)]
+struct Part {
+    start: f64,
+    length: f64,
+    answered: u64,
+    failed: u64,
+    bytes: u64,
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    max: f64,
+}
+
+#[derive(Serialize)]
+struct Judged<'a> {
+    threshold: &'a str,
+    measured: Option<f64>,
+    met: bool,
+}
+
 #[derive(Serialize)]
 struct Times {
     count: u64,
@@ -109,10 +135,12 @@ impl Times {
 }
 
 /// The document, with a line break at its end.
-pub(super) fn write(job: &Job<'_>, report: &Report, embedded: bool, interrupted: bool) -> String {
+pub(super) fn write(run: &Run<'_>) -> String {
+    let Run { job, report, verdicts, embedded, interrupted, .. } = *run;
     let args = job.args;
     let document = Document {
         schema: SCHEMA,
+        minor: MINOR,
         aquests: env!("CARGO_PKG_VERSION"),
         target: Target { url: &job.url, connect_to: job.connect_to.as_deref(), embedded },
         options: Options {
@@ -153,6 +181,29 @@ pub(super) fn write(job: &Job<'_>, report: &Report, embedded: bool, interrupted:
             uncorrected: Times::of(report.latency()),
             corrected: report.corrected_latency().map(Times::of),
         },
+        series: report
+            .series()
+            .iter()
+            .map(|part| Part {
+                start: part.start().as_secs_f64(),
+                length: part.length().as_secs_f64(),
+                answered: part.answered(),
+                failed: part.failed(),
+                bytes: part.bytes(),
+                p50: part.p50().as_secs_f64(),
+                p90: part.p90().as_secs_f64(),
+                p99: part.p99().as_secs_f64(),
+                max: part.max().as_secs_f64(),
+            })
+            .collect(),
+        thresholds: verdicts
+            .iter()
+            .map(|verdict| Judged {
+                threshold: &verdict.words,
+                measured: verdict.measured.as_ref().map(|(_, number)| *number),
+                met: verdict.met,
+            })
+            .collect(),
     };
     let mut text = serde_json::to_string_pretty(&document).expect("numbers and strings can always be written");
     text.push('\n');

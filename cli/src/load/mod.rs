@@ -1,9 +1,14 @@
-//! `aquests load`: from arguments to a plan (`job`), what is said while it runs (`progress`), and its report as JSON
-//! (`json`). What a load is and how it is measured lives in the library.
+//! `aquests load`: from arguments to a plan (`job`), what is shown while it runs (`view`, or lines of `progress`), and
+//! its report in every form (`json`, `csv`, `html`), beside an earlier one (`compare`). What a load is and how it is
+//! measured lives in the library.
 
+mod compare;
+mod csv;
+mod html;
 mod job;
 mod json;
 mod progress;
+mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +20,25 @@ use aquests::load::Control;
 use crate::args::{Format, LoadArgs};
 use crate::output::{Failure, Sink, note};
 use crate::target::{Place, Stop, Target};
-use crate::{open_files, signal};
+use crate::threshold::{Threshold, Verdict};
+use crate::{open_files, signal, terminal};
+use compare::{Earlier, Row};
 use job::Job;
 use progress::Progress;
+use view::View;
+
+/// A run that is over, and all that is to be told of it.
+#[derive(Debug)]
+struct Run<'a> {
+    job: &'a Job<'a>,
+    report: &'a Report,
+    verdicts: &'a [Verdict],
+    earlier: Option<&'a Earlier>,
+    /// What changed since the earlier run.
+    changes: &'a [Row],
+    embedded: bool,
+    interrupted: bool,
+}
 
 /// Runs the command.
 pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
@@ -26,6 +47,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
     open_files::need(args.connections, if embedded { 2 } else { 1 })?;
     let target = if embedded { Some(Target::bind(&LOOPBACK).map_err(no_target)?) } else { None };
     let job = Job::new(args, target.as_ref().map(|target| target.place().to_string()).as_deref())?;
+    let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     let mut sink = Sink::open(args.output.as_deref())?;
     let target = target.map(Embedded::start).transpose()?;
 
@@ -36,28 +58,47 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
         flag.store(true, Ordering::SeqCst);
         stop.stop();
     })?;
-    let progress = (!args.quiet).then(|| Progress::start(control.clone(), args.warm_up));
+    let has_view = !args.quiet && !args.no_tui && terminal::is_there();
+    let view = has_view.then(|| View::start(control.clone(), &job));
+    let progress = (!args.quiet && !has_view).then(|| Progress::start(control.clone(), args.warm_up));
     let result = aquests::load::run(&job.plan, &control);
-    drop(progress);
+    drop((view, progress));
     drop(target);
 
-    let report = result?;
+    let report = &result?;
     let interrupted = interrupted.load(Ordering::SeqCst);
+    let verdicts: &Vec<_> = &args.thresholds.iter().map(|threshold| threshold.judge(report)).collect();
+    let changes = &earlier.as_ref().map(|earlier| earlier.rows(report)).unwrap_or_default();
+    let run = Run { job: &job, report, verdicts, earlier: earlier.as_ref(), changes, embedded, interrupted };
     let written = match args.output_format {
-        Format::Json => json::write(&job, &report, embedded, interrupted),
-        Format::Text => text(&job, &report, embedded, interrupted),
+        Format::Json => json::write(&run),
+        Format::Csv => csv::write(report),
+        Format::Html => html::write(&run),
+        Format::Text => text(&run),
     };
     sink.write(written.as_bytes())?;
-    complain(&job, &report, interrupted)
+    // These forms have no place for it.
+    if matches!(args.output_format, Format::Json | Format::Csv) && !changes.is_empty() {
+        note(compare::text(changes).trim_end());
+    }
+    let missed = verdicts.iter().filter(|verdict| !verdict.met).inspect(|verdict| note(&format!("aquests: {verdict}")));
+    match (complain(&run), missed.count()) {
+        (Ok(()), 0) => Ok(()),
+        _ => Err(Failure::Said),
+    }
 }
 
 /// Says on standard error, where the report may not be, that something failed and what did most often.
-fn complain(job: &Job<'_>, report: &Report, interrupted: bool) -> Result<(), Failure> {
+fn complain(run: &Run<'_>) -> Result<(), Failure> {
+    let Run { job, report, interrupted, .. } = *run;
     let (failed, all) = (report.failed(), report.requests());
     if let Some((kind, _)) = report.errors().iter().max_by_key(|(_, count)| **count) {
         let words = report.sample(*kind).unwrap_or(kind.name());
         note(&format!("aquests: {failed} of {all} requests failed: {words}"));
-        return Err(Failure::Said);
+        // Where it was said how many may fail, nothing else decides.
+        if !job.args.thresholds.iter().any(Threshold::is_about_errors) {
+            return Err(Failure::Said);
+        }
     }
     // Where nobody was reached nothing failed, and nothing worked.
     if report.responses() == 0 && report.connecting() > 0 && !interrupted {
@@ -67,7 +108,8 @@ fn complain(job: &Job<'_>, report: &Report, interrupted: bool) -> Result<(), Fai
     Ok(())
 }
 
-fn text(job: &Job<'_>, report: &Report, embedded: bool, interrupted: bool) -> String {
+fn text(run: &Run<'_>) -> String {
+    let Run { job, report, embedded, interrupted, .. } = *run;
     let mut text = format!("{job}\n");
     if embedded {
         text += "the target is embedded: it runs in this process, and its CPU is counted with that of the client\n";
@@ -75,7 +117,17 @@ fn text(job: &Job<'_>, report: &Report, embedded: bool, interrupted: bool) -> St
     if interrupted {
         text += "interrupted before its end\n";
     }
-    text + &report.to_string()
+    text += &report.to_string();
+    if !run.verdicts.is_empty() {
+        text += "thresholds:\n";
+        for verdict in run.verdicts {
+            text += &format!("  {verdict}\n");
+        }
+    }
+    if !run.changes.is_empty() {
+        text += &compare::text(run.changes);
+    }
+    text
 }
 
 /// A free port that nobody else can reach.

@@ -1,15 +1,19 @@
 //! `aquests fetch`: all URLs at once, their answers printed in the order of the URLs. How a request travels lives in
 //! the library; here is only what is printed where.
 
+mod bar;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aquests::http::Method;
-use aquests::{BoxError, Client, Outcome, Request, Response, Url};
+use aquests::{Client, Outcome, Request, Response, Url};
 
 use crate::args::FetchArgs;
 use crate::output::{Failure, Reader, Sink, note};
 use crate::request::Parts;
+use crate::{terminal, words};
+use bar::{Bar, FRAME};
 
 /// Connections at once.
 const WORKERS: usize = 64;
@@ -30,27 +34,37 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
         .reply_limit(LARGEST)
         .buffer_limit(LARGEST)
         .build()?;
-    let mut first = None;
+    let mut ids = Vec::with_capacity(args.urls.len());
     for url in &args.urls {
-        let id = client.send(request(args, &method, &parts, url)).map_err(aquests::Error::from)?;
-        first.get_or_insert(id.as_u64());
+        ids.push(client.send(request(args, &method, &parts, url)).map_err(aquests::Error::from)?);
     }
-    let mut printer =
-        Printer { args, sink: Sink::open(args.output.as_deref())?, next: 0, early: BTreeMap::new(), failed: false };
-    let first = first.unwrap_or_default();
-    let mut ended = None;
-    let run = client.fetch_all_with(|_, outcome| {
-        let place = (outcome.request_id().as_u64() - first) as usize;
-        printer.take(place, outcome).map_err(|end| {
-            ended = Some(end);
-            BoxError::from("nobody reads on")
-        })
-    });
-    match ended {
-        Some(End::ReaderGone) => {}
-        Some(End::Failed(failure)) => return Err(failure),
-        None => drop(run?),
+    let mut printer = Printer {
+        args,
+        parts: &parts,
+        sink: Sink::open(args.output.as_deref())?,
+        next: 0,
+        early: BTreeMap::new(),
+        failed: false,
+    };
+    let mut bar = (args.output.is_some() && !args.verbose && terminal::is_there()).then(|| Bar::new(ids.len()));
+    while !client.is_idle() {
+        client.turn(bar.is_some().then_some(FRAME))?;
+        while let Some(outcome) = client.next_outcome() {
+            if let Some(bar) = &mut bar {
+                bar.ended(outcome.response().map_or(0, |response| response.content().len()));
+            }
+            let place = (outcome.request_id().as_u64() - ids[0].as_u64()) as usize;
+            match printer.take(place, outcome) {
+                Ok(()) => {}
+                Err(End::ReaderGone) => return if printer.failed { Err(Failure::Said) } else { Ok(()) },
+                Err(End::Failed(failure)) => return Err(failure),
+            }
+        }
+        if let Some(bar) = &mut bar {
+            bar.draw(ids.iter().filter_map(|id| client.progress(*id)));
+        }
     }
+    drop(bar);
     if printer.failed { Err(Failure::Said) } else { Ok(()) }
 }
 
@@ -64,6 +78,9 @@ fn request(args: &FetchArgs, method: &Method, parts: &Parts, url: &str) -> Reque
     }
     if let Some(timeout) = args.timeout {
         request = request.timeout(timeout);
+    }
+    if let Some(address) = args.connect_to {
+        request = request.connect_to(address);
     }
     #[cfg(unix)]
     if let Some(path) = &args.request.unix_socket {
@@ -81,6 +98,7 @@ enum End {
 /// Prints answers in the order of their URLs, whatever the order in which they come.
 struct Printer<'a> {
     args: &'a FetchArgs,
+    parts: &'a Parts,
     sink: Sink,
     /// The place of the answer to be printed next.
     next: usize,
@@ -106,7 +124,7 @@ impl Printer<'_> {
 
     fn print(&mut self, url: &str, outcome: Outcome) -> Result<Reader, Failure> {
         if self.args.verbose {
-            say_sent(url, outcome.request_method());
+            say_sent(url, outcome.request_method(), self.parts);
         }
         let response = match outcome.into_result() {
             Ok(response) => response,
@@ -150,11 +168,20 @@ fn head(response: &Response) -> Vec<u8> {
     head
 }
 
-fn say_sent(url: &str, method: &Method) {
+fn say_sent(url: &str, method: &Method, parts: &Parts) {
     // It was sent, so it is one.
     if let Ok(url) = Url::parse(url) {
         note(&format!("> {method} {} HTTP/1.1", url.target()));
-        note(&format!("> host: {}", url.authority()));
+        let own_host = parts.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        if !own_host {
+            note(&format!("> host: {}", url.authority()));
+        }
+        for (name, value) in &parts.headers {
+            note(&format!("> {}: {value}", name.to_ascii_lowercase()));
+        }
+        if let Some(body) = &parts.body {
+            note(&format!("> content-length: {}", body.len()));
+        }
     }
 }
 
@@ -164,15 +191,17 @@ fn say_answered(response: &Response) {
         note(&format!("< {name}: {}", String::from_utf8_lossy(value.as_bytes())));
     }
     let timings = response.timings();
-    let connect = timings.connect.map(|connect| format!("connect {}, ", millis(connect))).unwrap_or_default();
+    let body = timings.total.saturating_sub(timings.queued + timings.first_byte);
+    // Names are asked for while a request waits for its connection.
+    let wait = timings.queued.saturating_sub(timings.connect.unwrap_or_default());
+    let connect =
+        timings.connect.map_or("connection reused".to_owned(), |time| format!("connect {}", words::time(time)));
     note(&format!(
-        "* {} bytes; {connect}first byte {}, total {}",
+        "* {} bytes; wait {}, {connect}, first byte {}, body {}, total {}",
         response.content().len(),
-        millis(timings.first_byte),
-        millis(timings.total)
+        words::time(wait),
+        words::time(timings.first_byte),
+        words::time(body),
+        words::time(timings.total)
     ));
-}
-
-fn millis(duration: Duration) -> String {
-    format!("{:.3} ms", duration.as_secs_f64() * 1e3)
 }
