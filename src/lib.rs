@@ -74,4 +74,6 @@ pub use logger::Logger;
 #[cfg(feature = "client")]
 pub use report::{Interval, Latency, Report};
 #[cfg(feature = "client")]
+pub use resolve::Resolver;
+#[cfg(feature = "client")]
 pub use url::Url;

@@ -73,6 +73,13 @@ pub(crate) enum Names {
     Known { addresses: Vec<SocketAddr>, next: usize, until: Moment },
 }
 
+impl Names {
+    /// They are known and may be used.
+    pub(crate) fn hold(&self, now: Moment) -> bool {
+        matches!(self, Names::Known { until, .. } if *until > now)
+    }
+}
+
 /// What is special about the route of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
@@ -94,8 +101,24 @@ pub(crate) struct Connection {
     pub(crate) dialed: Moment,
     /// How long connecting took, until a request has taken note of it.
     pub(crate) connect: Option<std::time::Duration>,
+    /// Several addresses are being tried for it; nothing where there is but one.
+    pub(crate) race: Option<Box<Race>>,
     /// When it became idle, as a number that only grows.
     idle_since: u64,
+}
+
+/// The addresses of a host as they are tried for one connection (RFC 8305 §5): the first that connects is it. It counts
+/// as one connection, though two may be open.
+#[derive(Debug)]
+pub(crate) struct Race {
+    /// Those that are being tried.
+    pub(crate) attempts: Vec<(Key, SocketAddr)>,
+    /// Those that come next.
+    pub(crate) rest: VecDeque<SocketAddr>,
+    /// When the next of them is tried.
+    pub(crate) next_at: Moment,
+    /// When all of it must be over.
+    pub(crate) deadline: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +240,7 @@ impl Pool {
             in_flight: 0,
             dialed: now,
             connect: None,
+            race: None,
             idle_since: 0,
         })
     }
@@ -226,6 +250,29 @@ impl Pool {
         entry.state = State::Busy;
         entry.connect = Some(now.since(entry.dialed));
         self.routes[entry.route].coming -= 1;
+    }
+
+    /// Whether this is the connection that an event is about, and not one that lost its race.
+    pub(crate) fn is(&self, connection: usize, key: Key) -> bool {
+        self.connections.get(connection).is_some_and(|entry| entry.key == Some(key))
+    }
+
+    /// The race of a connection is won by this attempt. Those that lost are to be closed.
+    pub(crate) fn won(&mut self, connection: usize, key: Key) -> Vec<Key> {
+        let Some(entry) = self.connections.get_mut(connection) else { return Vec::new() };
+        let Some(race) = &entry.race else { return Vec::new() };
+        let Some((_, winner)) = race.attempts.iter().find(|(attempt, _)| *attempt == key).copied() else {
+            return Vec::new();
+        };
+        let losers = race.attempts.iter().map(|(attempt, _)| *attempt).filter(|attempt| *attempt != key).collect();
+        (entry.key, entry.race) = (Some(key), None);
+        // Later connections begin with what is known to work.
+        if let Names::Known { addresses, next, .. } = &mut self.routes[entry.route].names
+            && let Some(index) = addresses.iter().position(|address| *address == winner)
+        {
+            *next = index;
+        }
+        losers
     }
 
     /// It asks for requests.

@@ -104,6 +104,8 @@ pub struct Reactor<P> {
     listeners: Listeners,
     alarm: Alarm,
     waker: Waker,
+    /// Guests that became ready.
+    guests: Vec<usize>,
 }
 
 /// What is borrowed while events are looked at.
@@ -138,6 +140,8 @@ const SPECIAL: u32 = u32::MAX;
 const WAKER: usize = 0;
 const ALARM: usize = 1;
 const LISTENER: usize = 2;
+/// From here on: sockets of the owner, which the reactor carries and does not know.
+const GUEST: usize = 1 << 24;
 const _: () = assert!(usize::BITS == 64, "a token holds an index and a generation");
 
 /// Readiness that one turn takes at most.
@@ -147,6 +151,18 @@ const CLOCK: u32 = 32;
 
 fn special(number: usize) -> Token {
     Token(Key::new(number, SPECIAL).0 as usize)
+}
+
+/// The token under which an owner registers a socket of its own at [`Reactor::registry`].
+#[allow(dead_code, reason = "not every set of features has an owner with sockets")]
+pub(crate) fn guest(number: usize) -> Token {
+    special(GUEST + number)
+}
+
+/// Undoes [`guest`].
+pub(crate) fn guest_number(token: Token) -> Option<usize> {
+    let key = Key(token.0 as u64);
+    if key.generation() == SPECIAL { key.index().checked_sub(GUEST) } else { None }
 }
 
 impl<P: Protocol> Reactor<P> {
@@ -165,7 +181,8 @@ impl<P: Protocol> Reactor<P> {
             now: Moment::START,
             driven: 0,
         };
-        Ok(Self { poll, events: Events::with_capacity(EVENTS), inner, listeners: Listeners::default(), alarm, waker })
+        let events = Events::with_capacity(EVENTS);
+        Ok(Self { poll, events, inner, listeners: Listeners::default(), alarm, waker, guests: Vec::new() })
     }
 
     /// Begins to connect. The outcome is told by [`Handler::connected`] or [`Handler::on_closed`]; an error here means
@@ -210,6 +227,8 @@ impl<P: Protocol> Reactor<P> {
             let key = Key(event.token().0 as u64);
             if key.generation() != SPECIAL {
                 inner.ready(key, event, handler);
+            } else if let Some(number) = guest_number(event.token()) {
+                self.guests.push(number);
             } else if key.index() >= LISTENER {
                 self.listeners.ready(key.index() - LISTENER);
             } else if key.index() == ALARM {
@@ -302,6 +321,19 @@ impl<P: Protocol> Reactor<P> {
     /// No connection at all.
     pub fn is_empty(&self) -> bool {
         self.inner.connections.is_empty()
+    }
+
+    /// Where sockets of the owner are registered, each under the token of a [`guest`]: their readiness ends a turn, and
+    /// is told by [`Reactor::guests`]. The owner reads and writes them between turns.
+    #[allow(dead_code, reason = "not every set of features has an owner with sockets")]
+    pub(crate) fn registry(&self) -> &mio::Registry {
+        self.poll.registry()
+    }
+
+    /// The numbers of the guests that became ready since the last call.
+    #[allow(dead_code, reason = "not every set of features has an owner with sockets")]
+    pub(crate) fn guests(&mut self) -> Vec<usize> {
+        mem::take(&mut self.guests)
     }
 
     /// Wakes this reactor from other threads.

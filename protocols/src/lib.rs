@@ -35,6 +35,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "dns")]
+pub mod dns;
 mod error;
 #[cfg(feature = "http1")]
 pub mod http1;

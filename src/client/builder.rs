@@ -1,6 +1,8 @@
 //! How a client is to be: every knob with its default.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::core::KEEP_ALIVE;
@@ -8,12 +10,14 @@ use super::{BoxError, Callback, Client, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::logger::Logger;
 use crate::protocols::http1;
+use crate::resolve::{self, Resolver};
 
 /// Makes a [`Client`].
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
     pub(super) settings: Settings,
     pub(super) callback: Option<Callback>,
+    pub(super) names: resolve::Settings,
 }
 
 /// What a client keeps of its builder.
@@ -49,12 +53,14 @@ impl Default for Builder {
             http1_limits: http1::Limits::default(),
             logger: Logger::default(),
         };
-        Self { settings, callback: None }
+        Self { settings, callback: None, names: resolve::Settings::default() }
     }
 }
 
 impl Builder {
-    /// Connections at once, over all servers: 1. Connections of sessions come on top.
+    /// Connections at once, over all servers: 1. Connections of sessions come on top. While one is being made to a host
+    /// with several addresses, two may be open for it (RFC 8305): the next address is tried when the one before it fails
+    /// or has not connected after 250 ms, and the first to connect stays.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = workers.max(1);
         self
@@ -66,7 +72,60 @@ impl Builder {
         self
     }
 
-    /// How long connecting may take: 10 s.
+    /// How long resolving a name may take: 10 s.
+    pub fn resolve_timeout(mut self, timeout: Duration) -> Self {
+        self.names.timeout = timeout;
+        self
+    }
+
+    /// Who resolves names: the client itself, inside its loop.
+    ///
+    /// It reads `/etc/hosts` and `/etc/resolv.conf` (again when they change), asks for IPv6 and IPv4 addresses side by
+    /// side, and keeps answers as long as they hold. What else the system may know, [`Resolver::System`] finds.
+    pub fn resolver(mut self, resolver: Resolver) -> Self {
+        self.names.resolver = resolver;
+        self
+    }
+
+    /// Asks these name servers instead of those in `resolv.conf`, whose other settings hold.
+    pub fn nameservers(mut self, servers: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.names.nameservers = Some(servers.into_iter().collect());
+        self
+    }
+
+    /// Reads this file instead of `/etc/resolv.conf`.
+    pub fn resolv_conf(mut self, path: impl Into<PathBuf>) -> Self {
+        self.names.resolv_conf = Some(path.into());
+        self
+    }
+
+    /// Reads this file instead of `/etc/hosts`.
+    pub fn hosts(mut self, path: impl Into<PathBuf>) -> Self {
+        self.names.hosts = Some(path.into());
+        self
+    }
+
+    /// The addresses of a host, for requests to this port. Nobody is asked.
+    pub fn resolve(mut self, host: &str, port: u16, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.names.addresses.insert((host.to_ascii_lowercase(), port), addresses.into_iter().collect());
+        self
+    }
+
+    /// Connects to another host and port for requests to these; what is sent stays the same.
+    pub fn connect_to(mut self, host: &str, port: u16, to_host: &str, to_port: u16) -> Self {
+        let place = |host: &str, port| (host.to_ascii_lowercase(), port);
+        self.names.elsewhere.insert(place(host, port), place(to_host, to_port));
+        self
+    }
+
+    /// Asks this before anything else, for every connection to a name; `None` leaves the name to the resolver. It must
+    /// not block.
+    pub fn resolve_with(mut self, hook: impl FnMut(&str) -> Option<Vec<IpAddr>> + Send + 'static) -> Self {
+        self.names.hook = Some(resolve::Hook(Box::new(hook)));
+        self
+    }
+
+    /// How long connecting may take, all addresses of a host together: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
         self

@@ -10,7 +10,7 @@ use super::request::{Owner, Prepared};
 use super::response::{Response, Timings};
 use super::{RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Connection, Names, Pool, State, Waiting};
+use crate::pool::{Connection, Pool, State, Waiting};
 use crate::protocols::semantics::{self, Body};
 use crate::protocols::{Established, ExchangeId, Refused, Replay, http1};
 use crate::reactor::{At, Flow, Handler, Key, Moment, Reason, Sender};
@@ -29,6 +29,10 @@ pub(super) struct Core {
     pub(super) span: Option<(Moment, Moment)>,
     /// Exchanges to be taken off their connections.
     pub(super) to_cancel: Vec<(Key, ExchangeId)>,
+    /// Connections to be closed: they lost a race.
+    pub(super) to_close: Vec<Key>,
+    /// When races want their next attempt, by connection. Those that are over leave their entries behind.
+    pub(super) races: BinaryHeap<std::cmp::Reverse<(Moment, usize)>>,
     /// Bytes collected and not yet handed over.
     buffered: usize,
     /// Requests that ended since the queue was told.
@@ -50,6 +54,8 @@ impl Core {
             recorder: Recorder::new(false),
             span: None,
             to_cancel: Vec::new(),
+            to_close: Vec::new(),
+            races: BinaryHeap::new(),
             buffered: 0,
             finished: 0,
         }
@@ -213,14 +219,7 @@ impl Core {
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
         let route = self.pool.closed(connection).route;
-        let more_addresses = match &mut self.pool.routes[route].names {
-            Names::Known { addresses, next, .. } if !opened => {
-                *next += 1;
-                *next % addresses.len() != 0
-            }
-            _ => false,
-        };
-        if !opened && !more_addresses {
+        if !opened {
             let kind = ErrorKind::of(reason, false);
             let detail = match kind {
                 ErrorKind::Timeout(Phase::Connect) => {
@@ -257,6 +256,11 @@ impl Core {
 
 impl Handler<Wire> for Core {
     fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
+        self.to_close.extend(self.pool.won(at.tag as usize, at.key));
+        if !self.pool.is(at.tag as usize, at.key) {
+            // It lost its race, and closes when it asks for requests.
+            return Wire::Http1(http1::Client::new());
+        }
         self.pool.opened(at.tag as usize, at.now);
         let route = self.pool.connections[at.tag as usize].route;
         let depth = if self.pool.routes[route].pipeline { self.settings.pipeline } else { 1 };
@@ -266,6 +270,9 @@ impl Handler<Wire> for Core {
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let connection = at.tag as usize;
+        if !self.pool.is(connection, at.key) {
+            return to.close();
+        }
         self.pool.asks(connection);
         let route = self.pool.connections[connection].route;
         if self.pool.connections[connection].state == State::Closing {
@@ -397,7 +404,10 @@ impl Handler<Wire> for Core {
     }
 
     fn on_closed(&mut self, at: At, opened: bool, reason: &Reason) {
-        self.closed(at.tag as usize, opened, reason, at.now);
+        let connection = at.tag as usize;
+        if self.pool.is(connection, at.key) || self.attempt_failed(connection, at, reason) {
+            self.closed(connection, opened, reason, at.now);
+        }
     }
 }
 

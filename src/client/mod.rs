@@ -33,7 +33,7 @@ use crate::error::{Error, ErrorKind};
 use crate::pool::RouteKey;
 use crate::reactor::{Moment, Reactor};
 use crate::report::{Recorder, Report};
-use crate::resolve::Resolver;
+use crate::resolve::Lookups;
 use crate::url::Url;
 use crate::wire::Wire;
 
@@ -128,7 +128,7 @@ pub struct Client {
     reactor: Reactor<Wire>,
     core: Core,
     shared: Arc<Shared>,
-    resolver: Resolver,
+    lookups: Lookups,
     source: Option<Box<dyn Iterator<Item = Request> + Send>>,
     callback: Option<Callback>,
     /// A callback is running.
@@ -163,7 +163,7 @@ impl Client {
             reactor,
             core: Core::new(builder.settings),
             shared,
-            resolver: Resolver::new(waker),
+            lookups: Lookups::new(builder.names, Some(waker)),
             source: None,
             callback: builder.callback,
             delivering: false,
@@ -252,7 +252,7 @@ impl Client {
     /// blocks. Returns at the latest when a time limit of a request has passed.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
         self.pump();
-        let limit = self.core.next_deadline();
+        let limit = self.core.next_deadline().min(self.lookups.next_deadline());
         let now = self.reactor.now();
         let limit = (limit != Moment::NEVER).then(|| limit.since(now));
         let at_once = (!self.core.outcomes.is_empty()).then_some(Duration::ZERO);
@@ -271,7 +271,7 @@ impl Client {
         if self.shared.has_commands() || !self.core.outcomes.is_empty() {
             return Some(Instant::now());
         }
-        let own = self.core.next_deadline();
+        let own = self.core.next_deadline().min(self.lookups.next_deadline());
         let own = (own != Moment::NEVER).then(|| self.reactor.instant(own));
         [own, self.reactor.next_deadline()].into_iter().flatten().min()
     }

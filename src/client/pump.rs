@@ -1,19 +1,24 @@
 //! Between turns: what came from other threads, requests pulled from a source, names, deadlines, and above all which
 //! route gets a connection. The only part of the client that dials.
 
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::core::Core;
 use super::handle::Command;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Names, RouteKey};
-use crate::reactor::{Address, Moment, Reactor, Reason};
-use crate::resolve;
+use crate::pool::{Names, Race, RouteKey};
+use crate::reactor::{Address, At, Moment, Reactor, Reason};
+use crate::resolve::{Found, Lookups};
 use crate::wire::Wire;
 
-/// Addresses are asked for again after this time, when a connection is needed.
-const NAMES: Duration = Duration::from_secs(60);
+/// How long an address is tried before the next one is tried beside it: RFC 8305 §8.
+const ATTEMPT: Duration = Duration::from_millis(250);
+/// Addresses that are tried at once for one connection.
+const ATTEMPTS: usize = 2;
 
 impl Client {
     /// Does everything that can be done without waiting.
@@ -24,7 +29,10 @@ impl Client {
         self.take_names(now);
         self.refill(now);
         self.core.expire(now);
+        self.core.race(&mut self.reactor, now);
         self.dispatch(now);
+        // What dispatching asked for is sent at once.
+        self.lookups.turn(self.reactor.registry(), &[], now);
         self.cancel_sent();
     }
 
@@ -44,20 +52,14 @@ impl Client {
     }
 
     fn take_names(&mut self, now: Moment) {
-        for answer in self.resolver.answers() {
+        let ready = self.reactor.guests();
+        self.lookups.turn(self.reactor.registry(), &ready, now);
+        for answer in self.lookups.answers() {
             let route = answer.token as usize;
-            let Some(entry) = self.core.pool.routes.get_mut(route) else { continue };
-            match answer.result {
-                Ok(addresses) => {
-                    entry.names = Names::Known { addresses, next: 0, until: now + NAMES };
-                    self.core.pool.line_up(route);
-                }
-                Err(error) => {
-                    entry.names = Names::Unknown;
-                    self.core.fail_all(route, ErrorKind::Resolve, &error.to_string(), now);
-                    self.core.pool.forget_if_unused(route);
-                }
-            }
+            let Some(entry) = self.core.pool.routes.get(route) else { continue };
+            let (_, port) = self.lookups.settings.place(&entry.key.host, entry.key.port);
+            self.core.named(route, port, answer.result, now);
+            self.core.pool.forget_if_unused(route);
         }
     }
 
@@ -81,7 +83,7 @@ impl Client {
     /// Gives connections to the routes that want them, in turn.
     fn dispatch(&mut self, now: Moment) {
         while let Some(route) = self.core.pool.next_in_line() {
-            match self.core.serve(route, &mut self.reactor, &self.resolver, now) {
+            match self.core.serve(route, &mut self.reactor, &mut self.lookups, now) {
                 Served::Enough => {
                     self.core.pool.forget_if_unused(route);
                 }
@@ -98,6 +100,9 @@ impl Client {
     pub(super) fn cancel_sent(&mut self) {
         while let Some((key, id)) = self.core.to_cancel.pop() {
             self.reactor.cancel(key, id, &mut self.core);
+        }
+        while let Some(key) = self.core.to_close.pop() {
+            self.reactor.close(key, &mut self.core);
         }
     }
 }
@@ -151,19 +156,20 @@ impl Core {
         session
     }
 
-    /// The next total time that runs out.
+    /// The next total time that runs out, or attempt that is to begin.
     pub(super) fn next_deadline(&self) -> Moment {
-        self.deadlines.peek().map_or(Moment::NEVER, |std::cmp::Reverse((due, _))| *due)
+        let next = self.deadlines.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
+        next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due))
     }
 
     /// Ends what has taken too long in all.
     fn expire(&mut self, now: Moment) {
-        while let Some(std::cmp::Reverse((due, id))) = self.deadlines.peek().copied() {
+        while let Some(Reverse((due, id))) = self.deadlines.peek().copied() {
             if due > now {
                 // Requests that were answered leave their deadlines behind: forget them when they are the most.
                 if self.deadlines.len() > 64 + 2 * self.exchanges.len() {
                     let exchanges = &mut self.exchanges;
-                    self.deadlines.retain(|std::cmp::Reverse((_, id))| exchanges.get(*id).is_some());
+                    self.deadlines.retain(|Reverse((_, id))| exchanges.get(*id).is_some());
                 }
                 return;
             }
@@ -173,13 +179,7 @@ impl Core {
     }
 
     /// Wakes or dials one connection for a route, if it needs one and may have it.
-    fn serve(
-        &mut self,
-        route: usize,
-        reactor: &mut Reactor<Wire>,
-        resolver: &resolve::Resolver,
-        now: Moment,
-    ) -> Served {
+    fn serve(&mut self, route: usize, reactor: &mut Reactor<Wire>, lookups: &mut Lookups, now: Moment) -> Served {
         if !self.has_waiting(route) {
             return Served::Enough;
         }
@@ -205,46 +205,148 @@ impl Core {
                 reactor.close(key, self);
             }
         }
-        match self.address(route, resolver, now) {
-            Ok(Some(address)) => self.dial(route, &address, reactor, now),
-            // The answer of the resolver puts it back in line.
-            Ok(None) => return Served::Enough,
-            Err(error) => self.fail_all(route, ErrorKind::Resolve, &error.to_string(), now),
+        match self.address(route, lookups, now) {
+            Some(address) => self.dial(route, &address, reactor, now),
+            // Nobody waits any more, or the answer of the resolver puts it back in line.
+            None => return Served::Enough,
         }
         Served::More
     }
 
-    /// Where the next connection of a route goes. `None`: the name is being resolved.
-    fn address(&mut self, route: usize, resolver: &resolve::Resolver, now: Moment) -> std::io::Result<Option<Address>> {
+    /// Where the next connection of a route goes. `None`: its name is being resolved, or has no address and the requests
+    /// have failed.
+    fn address(&mut self, route: usize, lookups: &mut Lookups, now: Moment) -> Option<Address> {
         let entry = &mut self.pool.routes[route];
         if let Some(address) = &entry.key.address {
-            return Ok(Some(address.clone()));
+            return Some(address.clone());
         }
-        if let Names::Unknown = entry.names
-            && let Some(address) = resolve::numeric(&entry.key.host, entry.key.port)
-        {
-            entry.names = Names::Known { addresses: vec![address], next: 0, until: Moment::NEVER };
-        }
-        match &entry.names {
-            Names::Asked => Ok(None),
-            Names::Known { addresses, next, until } if *until > now => {
-                Ok(Some(Address::Tcp(addresses[*next % addresses.len()])))
+        if !entry.names.hold(now) && !matches!(entry.names, Names::Asked) {
+            let (host, port) = lookups.settings.place(&entry.key.host, entry.key.port);
+            let known = match lookups.settings.known(host, port) {
+                Some(found) => Some(found),
+                None => {
+                    let host = host.to_owned();
+                    lookups.ask(route as u64, &host, now)
+                }
+            };
+            match known {
+                Some(found) => self.named(route, port, found, now),
+                None => entry.names = Names::Asked,
             }
-            _ => {
-                resolver.ask(route as u64, &entry.key.host, entry.key.port)?;
-                entry.names = Names::Asked;
-                Ok(None)
+        }
+        match &self.pool.routes[route].names {
+            Names::Known { addresses, next, .. } => Some(Address::Tcp(addresses[*next % addresses.len()])),
+            Names::Unknown | Names::Asked => None,
+        }
+    }
+
+    /// The name of a route was resolved, or was not.
+    fn named(&mut self, route: usize, port: u16, found: Found, now: Moment) {
+        match found {
+            Ok((addresses, until)) => {
+                let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+                self.pool.routes[route].names = Names::Known { addresses, next: 0, until };
+                self.pool.line_up(route);
+            }
+            Err(trouble) => {
+                self.pool.routes[route].names = Names::Unknown;
+                let kind = if trouble.timeout { ErrorKind::Timeout(Phase::Resolve) } else { ErrorKind::Resolve };
+                self.fail_all(route, kind, &trouble.words, now);
             }
         }
     }
 
     fn dial(&mut self, route: usize, address: &Address, reactor: &mut Reactor<Wire>, now: Moment) {
         let connection = self.pool.dial(route, now);
-        match reactor.connect(address, connection as u64, now + self.settings.connect_timeout) {
+        let deadline = now + self.settings.connect_timeout;
+        let entry = &self.pool.routes[route];
+        if entry.key.address.is_none()
+            && let Names::Known { addresses, next, .. } = &entry.names
+            && addresses.len() > 1
+        {
+            let mut rest: VecDeque<_> = addresses.iter().copied().collect();
+            rest.rotate_left(*next % addresses.len());
+            let race = Race { attempts: Vec::new(), rest, next_at: now, deadline };
+            self.pool.connections[connection].race = Some(Box::new(race));
+            return self.attempt(connection, reactor, now);
+        }
+        match reactor.connect(address, connection as u64, deadline) {
             Ok(key) => self.pool.connections[connection].key = Some(key),
             // The system refused at once, and nobody else will say so.
             Err(error) => self.closed(connection, false, &Reason::Io(error), now),
         }
+    }
+
+    /// Begins the attempts that are due.
+    fn race(&mut self, reactor: &mut Reactor<Wire>, now: Moment) {
+        while let Some(Reverse((due, connection))) = self.races.peek().copied() {
+            let race = self.pool.connections.get(connection).and_then(|entry| entry.race.as_ref());
+            let stale = race.is_none_or(|race| race.next_at != due);
+            if !stale && due > now {
+                return;
+            }
+            self.races.pop();
+            if !stale {
+                self.attempt(connection, reactor, now);
+            }
+        }
+    }
+
+    /// Tries the next address of a race. Of those that are being tried already, the one that has had the most time makes
+    /// room.
+    fn attempt(&mut self, connection: usize, reactor: &mut Reactor<Wire>, now: Moment) {
+        let mut trouble = None;
+        loop {
+            let Some(race) = &mut self.pool.connections[connection].race else { return };
+            race.next_at = Moment::NEVER;
+            if race.rest.is_empty() {
+                break;
+            }
+            if race.attempts.len() >= ATTEMPTS {
+                // Not an attempt any more when it closes, so that its end is not told as a failure.
+                let (oldest, _) = race.attempts.remove(0);
+                reactor.close(oldest, self);
+                continue;
+            }
+            let Some(address) = race.rest.pop_front() else { break };
+            match reactor.connect(&Address::Tcp(address), connection as u64, race.deadline) {
+                Ok(key) => {
+                    race.attempts.push((key, address));
+                    if !race.rest.is_empty() {
+                        race.next_at = now + ATTEMPT;
+                        let next_at = race.next_at;
+                        self.races.push(Reverse((next_at, connection)));
+                    }
+                    return;
+                }
+                Err(error) => trouble = Some(error),
+            }
+        }
+        let over = self.pool.connections[connection].race.as_ref().is_some_and(|race| race.attempts.is_empty());
+        if let (true, Some(error)) = (over, trouble) {
+            self.closed(connection, false, &Reason::Io(error), now);
+        }
+    }
+
+    /// An attempt of a race failed. `true`: it was the last.
+    pub(super) fn attempt_failed(&mut self, connection: usize, at: At, reason: &Reason) -> bool {
+        let Some(race) = self.pool.connections.get_mut(connection).and_then(|entry| entry.race.as_mut()) else {
+            return false;
+        };
+        let before = race.attempts.len();
+        race.attempts.retain(|(key, _)| *key != at.key);
+        if race.attempts.len() == before {
+            return false;
+        }
+        let timeout = matches!(reason, Reason::Deadline);
+        if race.attempts.is_empty() && (race.rest.is_empty() || timeout) {
+            return true;
+        }
+        if !race.rest.is_empty() && !timeout {
+            race.next_at = at.now;
+            self.races.push(Reverse((at.now, connection)));
+        }
+        false
     }
 
     /// A session that nobody holds: its connection goes to the pool when everything on it is answered.

@@ -6,6 +6,7 @@
 
 pub(crate) mod counting;
 mod memory;
+mod names;
 mod nginx;
 mod peer;
 mod process;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
+pub(crate) use names::{Asked, NameServer, Nsd, Says};
 pub(crate) use nginx::Nginx;
-pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, refused};
+pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
 

@@ -71,7 +71,15 @@ impl Peer {
     /// `script` runs on a thread of its own for each connection. An error that it returns means that the client left,
     /// which is the client's right; the connection closes when the script is over.
     pub(crate) fn start(script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port can be had");
+        Self::at((Ipv4Addr::LOCALHOST, 0).into(), script)
+    }
+
+    /// The same at an address.
+    pub(crate) fn at(
+        address: SocketAddr,
+        script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("a port can be had");
         // The default backlog of 128 is less than some tests open at once.
         rustix::net::listen(&listener, 4096).expect("a backlog can be raised");
         let place = Place::Tcp(listener.local_addr().expect("a listener has an address"));
@@ -512,7 +520,12 @@ pub(crate) struct FullBacklog {
 
 /// Makes one.
 pub(crate) fn full_backlog() -> FullBacklog {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port can be had");
+    full_backlog_at((Ipv4Addr::LOCALHOST, 0).into())
+}
+
+/// Makes one at an address.
+pub(crate) fn full_backlog_at(address: SocketAddr) -> FullBacklog {
+    let listener = TcpListener::bind(address).expect("a port can be had");
     rustix::net::listen(&listener, 0).expect("a backlog can be lowered");
     let address = listener.local_addr().expect("a listener has an address");
     let mut waiting = Vec::new();

@@ -1,33 +1,17 @@
-//! From names to addresses. For now the system's resolver does it, on helper threads, so that the loop never waits; an
-//! own resolver inside the loop takes this module's place. Knows nothing of requests: a token comes back with the answer.
+//! The system's resolver on helper threads, so that the loop never waits: for name services that only the system knows.
+//! Knows nothing of DNS and keeps no answer.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::reactor::Waker;
 
-/// Asks the system and waits for its answer.
-#[cfg(feature = "load")]
-pub(crate) fn blocking(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    match numeric(host, port) {
-        Some(address) => Ok(vec![address]),
-        None => lookup(host, port),
-    }
-}
-
-/// The address, where the host is written as one.
-pub(crate) fn numeric(host: &str, port: u16) -> Option<SocketAddr> {
-    // A URL has IPv6 addresses in brackets.
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port))
-}
-
-fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+fn lookup(host: &str) -> io::Result<Vec<IpAddr>> {
+    let addresses: Vec<_> = (host, 0).to_socket_addrs()?.map(|address| address.ip()).collect();
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
@@ -36,7 +20,7 @@ fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 /// Looks names up on at most [`THREADS`] threads, which end when they are not needed.
 #[derive(Debug)]
-pub(crate) struct Resolver {
+pub(super) struct System {
     shared: Arc<Shared>,
 }
 
@@ -44,7 +28,8 @@ pub(crate) struct Resolver {
 struct Shared {
     state: Mutex<State>,
     more: Condvar,
-    waker: Waker,
+    /// Without one, somebody must look again and again.
+    waker: Option<Waker>,
 }
 
 #[derive(Debug, Default)]
@@ -60,27 +45,26 @@ struct State {
 struct Question {
     token: u64,
     host: String,
-    port: u16,
 }
 
 /// The addresses of a name.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) token: u64,
-    pub(crate) result: io::Result<Vec<SocketAddr>>,
+pub(super) struct Answer {
+    pub(super) token: u64,
+    pub(super) result: io::Result<Vec<IpAddr>>,
 }
 
 const THREADS: usize = 8;
 /// A thread without work waits so long for some.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Resolver {
-    pub(crate) fn new(waker: Waker) -> Self {
+impl System {
+    pub(super) fn new(waker: Option<Waker>) -> Self {
         Self { shared: Arc::new(Shared { state: Mutex::default(), more: Condvar::new(), waker }) }
     }
 
     /// The answer comes later, with the token; the waker rings when it does.
-    pub(crate) fn ask(&self, token: u64, host: &str, port: u16) -> io::Result<()> {
+    pub(super) fn ask(&self, token: u64, host: &str) -> io::Result<()> {
         let mut state = self.shared.lock();
         if state.idle == 0 && state.threads < THREADS {
             let shared = Arc::clone(&self.shared);
@@ -91,17 +75,17 @@ impl Resolver {
                 Err(_) => {}
             }
         }
-        state.questions.push_back(Question { token, host: host.to_owned(), port });
+        state.questions.push_back(Question { token, host: host.to_owned() });
         self.shared.more.notify_one();
         Ok(())
     }
 
-    pub(crate) fn answers(&self) -> Vec<Answer> {
+    pub(super) fn answers(&self) -> Vec<Answer> {
         std::mem::take(&mut self.shared.lock().answers)
     }
 }
 
-impl Drop for Resolver {
+impl Drop for System {
     fn drop(&mut self) {
         self.shared.lock().over = true;
         self.shared.more.notify_all();
@@ -119,13 +103,15 @@ impl Shared {
             if state.over {
                 break;
             }
-            if let Some(Question { token, host, port }) = state.questions.pop_front() {
+            if let Some(Question { token, host }) = state.questions.pop_front() {
                 drop(state);
-                let result = lookup(&host, port);
+                let result = lookup(&host);
                 state = self.lock();
                 state.answers.push(Answer { token, result });
-                // A reactor that is gone needs no waking.
-                let _ = self.waker.wake();
+                if let Some(waker) = &self.waker {
+                    // A reactor that is gone needs no waking.
+                    let _ = waker.wake();
+                }
                 continue;
             }
             state.idle += 1;
