@@ -10,7 +10,7 @@ use crate::handler::{At, Chunk, Flow, HIGH_WATER, Handler, Sender};
 use crate::reactor::Reason;
 use crate::time::Moment;
 use crate::timers::Deadlines;
-use crate::transport::{Filled, Transport};
+use crate::transport::{self, Filled, Transport};
 
 #[derive(Debug)]
 pub(crate) struct Connection<P> {
@@ -33,6 +33,8 @@ pub(crate) struct Connection<P> {
 #[derive(Debug)]
 enum State<P> {
     Connecting,
+    /// The socket is connected; TLS, where it is wanted, is not up yet.
+    Handshaking,
     Open(P),
     /// The machine is done. What is in `out` is written, then the peer is told that nothing follows, and what it still
     /// sends is dropped for a while: closing a socket with unread bytes would throw away what we wrote.
@@ -60,8 +62,15 @@ pub(crate) struct Ready {
 /// What all connections of a reactor lend from it: one at a time needs them.
 #[derive(Debug)]
 pub(crate) struct Lent {
-    pub(crate) read: Box<[u8]>,
-    pub(crate) out: Vec<u8>,
+    read: Box<[u8]>,
+    out: Vec<u8>,
+    transport: transport::Lent,
+}
+
+impl Default for Lent {
+    fn default() -> Self {
+        Self { read: vec![0; READ].into_boxed_slice(), out: Vec::with_capacity(4 << 10), transport: Default::default() }
+    }
 }
 
 /// What becomes of a connection after it was driven.
@@ -77,7 +86,7 @@ pub(crate) enum After {
 /// So many bytes are read from one connection before the others get their turn.
 const BUDGET: usize = 256 << 10;
 /// The shared buffer for reading.
-pub(crate) const READ: usize = 64 << 10;
+const READ: usize = 64 << 10;
 /// How long a peer may go on sending after we are done with it, and how much.
 const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
 /// A shared buffer that a large request made larger than this is given back.
@@ -115,11 +124,12 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Says the goodbye of the protocol, as far as the socket takes it.
-    pub(crate) fn farewell(&mut self) {
+    pub(crate) fn farewell(&mut self, lent: &mut Lent) {
         if let State::Open(protocol) = &mut self.state {
             protocol.close(&mut self.out);
             // What cannot be written now is not worth waiting for.
-            let _ = self.transport.flush(&self.out[self.sent..]);
+            let _ = self.transport.flush(&self.out[self.sent..], &mut lent.transport);
+            self.transport.goodbye();
         }
     }
 
@@ -132,11 +142,11 @@ impl<P: Protocol> Connection<P> {
 
     /// Does everything that can be done now.
     pub(crate) fn drive<H: Handler<P>>(&mut self, at: At, handler: &mut H, lent: &mut Lent) -> After {
-        if matches!(self.state, State::Connecting) {
-            match self.open(at, handler) {
+        if matches!(self.state, State::Connecting | State::Handshaking) {
+            match self.open(at, handler, lent) {
                 Ok(true) => {}
                 Ok(false) => return After::Keep,
-                Err(error) => return After::Closed(false, Reason::Io(error)),
+                Err(reason) => return After::Closed(false, reason),
             }
         }
         if matches!(self.state, State::Leaving { .. }) {
@@ -147,16 +157,16 @@ impl<P: Protocol> Connection<P> {
         if !own {
             out = mem::take(&mut lent.out);
         }
-        let mut result = self.work(at, handler, &mut out, &mut lent.read);
+        let mut result = self.work(at, handler, &mut out, lent);
         // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
         let goodbye = result.is_err() && !out.is_empty();
         let full = out.len() >= HIGH_WATER;
-        let written = self.write(at, &mut out);
+        let written = self.write(at, &mut out, lent);
         if let Err(error) = &written {
             out.clear();
             self.sent = 0;
             if result.is_ok() {
-                result = Err(self.last_words(at, handler, &mut out, &mut lent.read, error));
+                result = Err(self.last_words(at, handler, &mut out, lent, error));
                 out.clear();
             }
         }
@@ -187,13 +197,13 @@ impl<P: Protocol> Connection<P> {
         at: At,
         handler: &mut H,
         out: &mut Vec<u8>,
-        read: &mut [u8],
+        lent: &mut Lent,
         error: &io::Error,
     ) -> Reason {
         self.ready.readable = true;
         let mut budget = BUDGET;
         while self.ready.readable && !self.ready.paused && budget > 0 {
-            match self.read(at, handler, out, read, &mut budget) {
+            match self.read(at, handler, out, lent, &mut budget) {
                 Ok(()) => {}
                 Err(Reason::Io(_) | Reason::Ended) => break,
                 Err(reason) => return reason,
@@ -205,7 +215,7 @@ impl<P: Protocol> Connection<P> {
     /// Ends it, whatever it does: its exchanges fail, and it closes.
     pub(crate) fn abort<H: Handler<P>>(&mut self, at: At, handler: &mut H, reason: Reason) -> (bool, Reason) {
         match mem::replace(&mut self.state, State::Connecting) {
-            State::Connecting => (false, reason),
+            State::Connecting | State::Handshaking => (false, reason),
             State::Open(mut protocol) => {
                 disown(&mut protocol, at, handler, &reason);
                 (true, reason)
@@ -214,21 +224,28 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    fn open<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> io::Result<bool> {
-        if !self.transport.is_connected()? {
+    fn open<H: Handler<P>>(&mut self, at: At, handler: &mut H, lent: &mut Lent) -> Result<bool, Reason> {
+        if matches!(self.state, State::Connecting) {
+            if !self.transport.is_connected().map_err(Reason::Io)? {
+                return Ok(false);
+            }
+            self.state = State::Handshaking;
+        }
+        if !self.transport.handshake(&mut lent.transport).map_err(Reason::of_handshake)? {
             return Ok(false);
         }
         self.deadlines.phase = Moment::NEVER;
-        self.accepted(at, handler);
-        Ok(true)
-    }
-
-    /// The transport is up.
-    pub(crate) fn accepted<H: Handler<P>>(&mut self, at: At, handler: &mut H) {
-        let established = Established::default();
+        let established = self.transport.established();
         let mut protocol = handler.connected(at, established);
         protocol.connected(established, &mut self.out);
         self.state = State::Open(protocol);
+        Ok(true)
+    }
+
+    /// The socket was accepted and needs no connecting.
+    pub(crate) fn accepted(&mut self) {
+        self.state = State::Handshaking;
+        (self.ready.readable, self.ready.writable) = (true, true);
     }
 
     /// Reads, lets the handler send, and again, until there is nothing to do or it is the turn of others.
@@ -237,7 +254,7 @@ impl<P: Protocol> Connection<P> {
         at: At,
         handler: &mut H,
         out: &mut Vec<u8>,
-        read: &mut [u8],
+        lent: &mut Lent,
     ) -> Result<After, Reason> {
         let mut budget = BUDGET;
         let mut look = mem::take(&mut self.ready.told) || !self.input.is_empty() || self.ready.eof;
@@ -246,7 +263,7 @@ impl<P: Protocol> Connection<P> {
                 self.receive_unread(at, handler, out)?;
             }
             while self.ready.readable && !self.ready.paused && budget > 0 {
-                self.read(at, handler, out, read, &mut budget)?;
+                self.read(at, handler, out, lent, &mut budget)?;
             }
             // After sending, the machine is asked again: it may want now what it did not want before, or be done.
             look = self.send(at, handler, out)?;
@@ -269,19 +286,18 @@ impl<P: Protocol> Connection<P> {
         at: At,
         handler: &mut H,
         out: &mut Vec<u8>,
-        shared: &mut [u8],
+        lent: &mut Lent,
         budget: &mut usize,
     ) -> Result<(), Reason> {
         let direct = self.input.is_empty();
         let room = if direct {
-            &mut *shared
+            &mut lent.read[..]
         } else {
             // Never more than what came already: a peer's number alone reserves nothing.
             let unread = self.input.unread().len();
             self.input.room(self.need.saturating_sub(unread).min(unread.max(READ)))
         };
-        let size = room.len();
-        let bytes = match self.transport.fill(room).map_err(Reason::Io)? {
+        let (bytes, drained) = match self.transport.fill(room, &mut lent.transport).map_err(Reason::of_read)? {
             Filled::Empty => {
                 self.ready.readable = false;
                 return Ok(());
@@ -291,18 +307,20 @@ impl<P: Protocol> Connection<P> {
                 self.need = 0;
                 return self.receive_unread(at, handler, out);
             }
-            Filled::Bytes(bytes) => bytes,
+            Filled::Bytes { count, drained } => (count, drained),
         };
         self.deadlines.touch(at.now);
         *budget = budget.saturating_sub(bytes);
-        if bytes < size && DRAINED_BY_SHORT_READ && !self.ready.read_closed {
+        // When the peer has ended the stream, the end must be read.
+        if drained && !self.ready.read_closed {
             self.ready.readable = false;
         }
         if direct {
             let mut used = 0;
-            let stop = receive(&mut self.state, at, handler, &shared[..bytes], false, &mut used, out, &mut self.need);
+            let stop =
+                receive(&mut self.state, at, handler, &lent.read[..bytes], false, &mut used, out, &mut self.need);
             if used < bytes {
-                self.input.push(&shared[used..bytes]);
+                self.input.push(&lent.read[used..bytes]);
             }
             self.stopped(stop)
         } else {
@@ -379,16 +397,16 @@ impl<P: Protocol> Connection<P> {
         Ok(sent)
     }
 
-    fn write(&mut self, at: At, out: &mut Vec<u8>) -> io::Result<()> {
-        if out.is_empty() || !self.ready.writable {
+    fn write(&mut self, at: At, out: &mut Vec<u8>, lent: &mut Lent) -> io::Result<()> {
+        if (out.is_empty() && !self.transport.is_pending()) || !self.ready.writable {
             return Ok(());
         }
-        let sent = self.transport.flush(&out[self.sent..])?;
+        let sent = self.transport.flush(&out[self.sent..], &mut lent.transport)?;
         if sent > 0 {
             self.deadlines.touch(at.now);
         }
         self.sent += sent;
-        self.ready.writable = self.sent == out.len();
+        self.ready.writable = self.sent == out.len() && !self.transport.is_pending();
         self.forget_sent(out);
         Ok(())
     }
@@ -406,12 +424,12 @@ impl<P: Protocol> Connection<P> {
     }
 
     fn leave(&mut self, at: At, lent: &mut Lent) -> After {
-        if !self.out.is_empty() && self.ready.writable {
+        if (!self.out.is_empty() || self.transport.is_pending()) && self.ready.writable {
             let mut out = mem::take(&mut self.out);
-            match self.transport.flush(&out[self.sent..]) {
+            match self.transport.flush(&out[self.sent..], &mut lent.transport) {
                 Ok(sent) => {
                     self.sent += sent;
-                    self.ready.writable = self.sent == out.len();
+                    self.ready.writable = self.sent == out.len() && !self.transport.is_pending();
                     self.forget_sent(&mut out);
                     self.out = out;
                     // As long as the peer takes what we say, it is heard out.
@@ -422,6 +440,7 @@ impl<P: Protocol> Connection<P> {
         }
         if let State::Leaving { finished, .. } = &mut self.state
             && self.out.is_empty()
+            && !self.transport.is_pending()
             && !*finished
         {
             *finished = true;
@@ -431,8 +450,8 @@ impl<P: Protocol> Connection<P> {
             if self.ready.eof {
                 break;
             }
-            match self.transport.fill(&mut lent.read) {
-                Ok(Filled::Bytes(_)) => {}
+            match self.transport.fill(&mut lent.read, &mut lent.transport) {
+                Ok(Filled::Bytes { .. }) => {}
                 Ok(Filled::Empty) => return After::Keep,
                 Ok(Filled::Eof) | Err(_) => self.ready.eof = true,
             }
@@ -447,10 +466,6 @@ impl<P: Protocol> Connection<P> {
         }
     }
 }
-
-/// On these systems a read that does not fill its buffer has emptied the socket, so that the read which would only say
-/// so is saved (epoll(7), kqueue(2)). Not when the peer has ended the stream: the end must be read.
-const DRAINED_BY_SHORT_READ: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// What is to be done when the event, and with it the borrow of the machine, is gone.
 enum Todo {

@@ -150,6 +150,13 @@ pub struct Established<'a> {
     pub alpn: Option<&'a [u8]>,
 }
 
+impl<'a> Established<'a> {
+    /// Inside TLS, with the protocol that was agreed on, if any.
+    pub fn over_tls(self, alpn: Option<&'a [u8]>) -> Self {
+        Self { tls: true, alpn }
+    }
+}
+
 /// Unread bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {

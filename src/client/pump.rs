@@ -10,7 +10,13 @@ use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Names, RouteKey};
 use crate::reactor::{Address, Moment, Reactor, Reason};
 use crate::resolve;
+#[cfg(feature = "tls")]
+use crate::url::Scheme;
 use crate::wire::Wire;
+
+/// What is offered over TLS (RFC 7301).
+#[cfg(feature = "tls")]
+const ALPN: &[&[u8]] = &[b"http/1.1"];
 
 /// Addresses are asked for again after this time, when a connection is needed.
 const NAMES: Duration = Duration::from_secs(60);
@@ -235,8 +241,27 @@ impl Core {
     }
 
     fn dial(&mut self, route: usize, address: &Address, reactor: &mut Reactor<Wire>, now: Moment) {
+        let deadline = now + self.settings.connect_timeout;
+        #[cfg(feature = "tls")]
+        let key = &self.pool.routes[route].key;
+        #[cfg(feature = "tls")]
+        let tls = match key.scheme {
+            Scheme::Http => None,
+            Scheme::Https => match self.settings.tls.connect(&key.host, ALPN) {
+                Ok(tls) => Some(tls),
+                Err(why) => return self.fail_all(route, ErrorKind::Tls, &why, now),
+            },
+        };
         let connection = self.pool.dial(route, now);
-        match reactor.connect(address, connection as u64, now + self.settings.connect_timeout) {
+        let tag = connection as u64;
+        #[cfg(feature = "tls")]
+        let dialed = match tls {
+            None => reactor.connect(address, tag, deadline),
+            Some(tls) => reactor.connect_tls(address, &tls, tag, deadline),
+        };
+        #[cfg(not(feature = "tls"))]
+        let dialed = reactor.connect(address, tag, deadline);
+        match dialed {
             Ok(key) => self.pool.connections[connection].key = Some(key),
             // The system refused at once, and nobody else will say so.
             Err(error) => self.closed(connection, false, &Reason::Io(error), now),
