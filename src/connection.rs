@@ -3,13 +3,15 @@
 
 use std::{io, mem};
 
-use aquests_protocols::{Error, Established, Event, ExchangeId, Input, Protocol, Refused, Replay};
+use aquests_protocols::{Error, Event, ExchangeId, Input, Protocol, Refused, Replay};
 
 use crate::buffer::Buffer;
 use crate::handler::{At, Chunk, Flow, HIGH_WATER, Handler, Sender};
 use crate::reactor::Reason;
 use crate::time::Moment;
 use crate::timers::Deadlines;
+#[cfg(feature = "tls")]
+use crate::transport::Tls;
 use crate::transport::{self, Filled, Transport};
 
 #[derive(Debug)]
@@ -36,6 +38,9 @@ enum State<P> {
     /// The socket is connected; TLS, where it is wanted, is not up yet.
     Handshaking,
     Open(P),
+    /// The machine asked for TLS in mid-connection, and nothing goes to it or comes from it before that is up.
+    #[cfg(feature = "tls")]
+    Upgrading(Box<Upgrade<P>>),
     /// The machine is done. What is in `out` is written, then the peer is told that nothing follows, and what it still
     /// sends is dropped for a while: closing a socket with unread bytes would throw away what we wrote.
     Leaving {
@@ -43,6 +48,17 @@ enum State<P> {
         opened: bool,
         finished: bool,
     },
+}
+
+/// On the way from plain text to TLS.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+struct Upgrade<P> {
+    protocol: P,
+    /// How to begin, until it has begun: what was said before must be written first.
+    tls: Option<Tls>,
+    /// The deadline of the phase that was interrupted.
+    phase: Moment,
 }
 
 /// What is known of the socket.
@@ -96,6 +112,7 @@ const KEEP: usize = 1 << 20;
 enum Stop {
     NeedData,
     Paused,
+    StartTls,
     Closed(Reason),
 }
 
@@ -129,7 +146,20 @@ impl<P: Protocol> Connection<P> {
             protocol.close(&mut self.out);
             // What cannot be written now is not worth waiting for.
             let _ = self.transport.flush(&self.out[self.sent..], &mut lent.transport);
-            self.transport.goodbye();
+        }
+    }
+
+    /// Gives an exchange up. `false`: only closing the connection does that.
+    pub(crate) fn cancel(&mut self, id: ExchangeId) -> bool {
+        match &mut self.state {
+            State::Open(protocol) => protocol.cancel(id, &mut self.out),
+            // What it has to say about that would leave in plain text.
+            #[cfg(feature = "tls")]
+            State::Upgrading(upgrade) => {
+                let mut unsaid = Vec::new();
+                upgrade.protocol.cancel(id, &mut unsaid) && unsaid.is_empty()
+            }
+            _ => true,
         }
     }
 
@@ -142,15 +172,17 @@ impl<P: Protocol> Connection<P> {
 
     /// Does everything that can be done now.
     pub(crate) fn drive<H: Handler<P>>(&mut self, at: At, handler: &mut H, lent: &mut Lent) -> After {
-        if matches!(self.state, State::Connecting | State::Handshaking) {
-            match self.open(at, handler, lent) {
+        match self.state {
+            State::Open(_) => {}
+            State::Leaving { .. } => return self.leave(at, lent),
+            _ => match self.open(at, handler, lent) {
                 Ok(true) => {}
                 Ok(false) => return After::Keep,
-                Err(reason) => return After::Closed(false, reason),
-            }
-        }
-        if matches!(self.state, State::Leaving { .. }) {
-            return self.leave(at, lent);
+                Err(reason) => {
+                    let (opened, reason) = self.abort(at, handler, reason);
+                    return After::Closed(opened, reason);
+                }
+            },
         }
         let mut out = mem::take(&mut self.out);
         let own = out.capacity() > 0;
@@ -220,6 +252,11 @@ impl<P: Protocol> Connection<P> {
                 disown(&mut protocol, at, handler, &reason);
                 (true, reason)
             }
+            #[cfg(feature = "tls")]
+            State::Upgrading(mut upgrade) => {
+                disown(&mut upgrade.protocol, at, handler, &reason);
+                (true, reason)
+            }
             State::Leaving { reason, opened, .. } => (opened, reason),
         }
     }
@@ -231,15 +268,76 @@ impl<P: Protocol> Connection<P> {
             }
             self.state = State::Handshaking;
         }
+        #[cfg(feature = "tls")]
+        if !self.begin_upgrade(at, lent)? {
+            return Ok(false);
+        }
         if !self.transport.handshake(&mut lent.transport).map_err(Reason::of_handshake)? {
             return Ok(false);
         }
-        self.deadlines.phase = Moment::NEVER;
+        // The handshake may have read more than was its own, and no readiness will tell of that.
+        self.ready.readable = true;
         let established = self.transport.established();
-        let mut protocol = handler.connected(at, established);
+        let mut protocol = match mem::replace(&mut self.state, State::Connecting) {
+            #[cfg(feature = "tls")]
+            State::Upgrading(upgrade) => {
+                self.deadlines.phase = upgrade.phase;
+                upgrade.protocol
+            }
+            _ => {
+                self.deadlines.phase = Moment::NEVER;
+                handler.connected(at, established)
+            }
+        };
         protocol.connected(established, &mut self.out);
         self.state = State::Open(protocol);
         Ok(true)
+    }
+
+    /// The machine wants TLS from here on.
+    #[cfg(feature = "tls")]
+    fn upgrade<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> Result<(), Reason> {
+        let unread = self.input.unread().len();
+        if unread > 0 {
+            // RFC 3207 §5 and CVE-2021-23222: who is on the way could say, in plain text, what would pass for the
+            // peer's word under TLS.
+            let words =
+                format!("{unread} bytes of plain text came where TLS was to begin: somebody may have put them in");
+            return Err(Reason::Tls(io::Error::new(io::ErrorKind::InvalidData, words)));
+        }
+        let Some((tls, deadline)) = handler.start_tls(at) else {
+            let words = "the protocol goes on inside TLS, for which nobody gave settings";
+            return Err(Reason::Io(io::Error::new(io::ErrorKind::Unsupported, words)));
+        };
+        let phase = self.deadlines.phase;
+        self.deadlines.phase = phase.min(deadline);
+        self.need = 0;
+        self.state = match mem::replace(&mut self.state, State::Connecting) {
+            State::Open(protocol) => State::Upgrading(Box::new(Upgrade { protocol, tls: Some(tls), phase })),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Begins TLS in mid-connection when everything that was said before is written. `false`: it is not.
+    #[cfg(feature = "tls")]
+    fn begin_upgrade(&mut self, at: At, lent: &mut Lent) -> Result<bool, Reason> {
+        let State::Upgrading(upgrade) = &mut self.state else { return Ok(true) };
+        if upgrade.tls.is_none() {
+            return Ok(true);
+        }
+        let mut out = mem::take(&mut self.out);
+        let written = self.write(at, &mut out, lent);
+        self.out = out;
+        written.map_err(Reason::Io)?;
+        if !self.out.is_empty() {
+            return Ok(false);
+        }
+        let State::Upgrading(upgrade) = &mut self.state else { return Ok(true) };
+        match upgrade.tls.take() {
+            Some(tls) => self.transport.start_tls(&tls).map_err(Reason::Tls).map(|()| true),
+            None => Ok(true),
+        }
     }
 
     /// The socket was accepted and needs no connecting.
@@ -262,8 +360,11 @@ impl<P: Protocol> Connection<P> {
             if look && !self.ready.paused {
                 self.receive_unread(at, handler, out)?;
             }
-            while self.ready.readable && !self.ready.paused && budget > 0 {
+            while self.ready.readable && !self.ready.paused && budget > 0 && self.is_open() {
                 self.read(at, handler, out, lent, &mut budget)?;
+            }
+            if !self.is_open() {
+                return Ok(After::Again);
             }
             // After sending, the machine is asked again: it may want now what it did not want before, or be done.
             look = self.send(at, handler, out)?;
@@ -278,6 +379,10 @@ impl<P: Protocol> Connection<P> {
                 return Ok(After::Keep);
             }
         }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
     }
 
     /// One read from the socket, and all events in it.
@@ -310,19 +415,23 @@ impl<P: Protocol> Connection<P> {
             Filled::Bytes { count, drained } => (count, drained),
         };
         self.deadlines.touch(at.now);
-        *budget = budget.saturating_sub(bytes);
+        // After a read that brought nothing it is the turn of others, so that nobody can make us read for ever.
+        *budget = if bytes > 0 { budget.saturating_sub(bytes) } else { 0 };
         // When the peer has ended the stream, the end must be read.
         if drained && !self.ready.read_closed {
             self.ready.readable = false;
         }
+        if bytes == 0 {
+            return Ok(());
+        }
         if direct {
             let mut used = 0;
-            let stop =
-                receive(&mut self.state, at, handler, &lent.read[..bytes], false, &mut used, out, &mut self.need);
+            let Self { state, transport, need, .. } = self;
+            let stop = receive(state, transport, at, handler, &lent.read[..bytes], false, &mut used, out, need);
             if used < bytes {
                 self.input.push(&lent.read[used..bytes]);
             }
-            self.stopped(stop)
+            self.stopped(at, handler, stop)
         } else {
             self.input.filled(bytes);
             self.receive_unread(at, handler, out)
@@ -336,18 +445,27 @@ impl<P: Protocol> Connection<P> {
             return Ok(());
         }
         let mut used = 0;
-        let stop = receive(&mut self.state, at, handler, unread, self.ready.eof, &mut used, out, &mut self.need);
+        let Self { state, transport, need, .. } = self;
+        let stop = receive(state, transport, at, handler, unread, self.ready.eof, &mut used, out, need);
         self.input.consume(used);
-        self.stopped(stop)
+        self.stopped(at, handler, stop)
     }
 
-    fn stopped(&mut self, stop: Stop) -> Result<(), Reason> {
+    fn stopped<H: Handler<P>>(&mut self, at: At, handler: &mut H, stop: Stop) -> Result<(), Reason> {
         match stop {
             Stop::NeedData if self.ready.eof => Err(Reason::Ended),
             Stop::NeedData => Ok(()),
             Stop::Paused => {
                 self.ready.paused = true;
                 Ok(())
+            }
+            #[cfg(feature = "tls")]
+            Stop::StartTls => self.upgrade(at, handler),
+            #[cfg(not(feature = "tls"))]
+            Stop::StartTls => {
+                let _ = (at, handler);
+                let words = "the protocol goes on inside TLS, which was left out of this program (feature `tls`)";
+                Err(Reason::Io(io::Error::new(io::ErrorKind::Unsupported, words)))
             }
             Stop::Closed(reason) => Err(reason),
         }
@@ -480,6 +598,7 @@ enum Todo {
 #[allow(clippy::too_many_arguments)] // These are parts of one connection, borrowed apart.
 fn receive<P: Protocol, H: Handler<P>>(
     state: &mut State<P>,
+    transport: &Transport,
     at: At,
     handler: &mut H,
     bytes: &[u8],
@@ -518,10 +637,7 @@ fn receive<P: Protocol, H: Handler<P>>(
                     handler.on_failed(at, id, &Reason::Protocol(error), replay);
                     Todo::Next
                 }
-                Event::StartTls => Todo::Stop(Stop::Closed(Reason::Io(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    "the protocol asks for TLS, which this transport does not have",
-                )))),
+                Event::StartTls => Todo::Stop(Stop::StartTls),
                 Event::Switched { id } => Todo::Switch(id),
                 Event::Closed => Todo::Stop(Stop::Closed(Reason::Finished)),
             }
@@ -539,7 +655,7 @@ fn receive<P: Protocol, H: Handler<P>>(
                 // The unread bytes stay where they are: they are the new machine's.
                 Some(next) => {
                     *protocol = next;
-                    protocol.connected(Established::default(), out);
+                    protocol.connected(transport.established(), out);
                 }
                 None => return Stop::Closed(Reason::Finished),
             },

@@ -87,10 +87,11 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Of an error in the time between connecting and the first byte of the protocol.
+    /// Of an error in the time between connecting and the first byte of the protocol. A peer that hangs up then may be
+    /// busy; that is not what TLS means by a failure.
     pub(crate) fn of_handshake(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Reason::Tls(error),
+            io::ErrorKind::InvalidData => Reason::Tls(error),
             _ => Reason::Io(error),
         }
     }
@@ -290,11 +291,10 @@ impl<P: Protocol> Reactor<P> {
     pub fn cancel<H: Handler<P>>(&mut self, key: Key, id: ExchangeId, handler: &mut H) {
         let Some(connection) = self.inner.get(key) else { return };
         connection.unpause();
-        let close = connection.protocol().is_some_and(|(protocol, out)| !protocol.cancel(id, out));
-        if close {
-            self.inner.close(key, Reason::Owner, handler);
-        } else {
+        if connection.cancel(id) {
             self.inner.list(key);
+        } else {
+            self.inner.close(key, Reason::Owner, handler);
         }
     }
 
@@ -366,6 +366,14 @@ impl<P> std::os::fd::AsFd for Reactor<P> {
         use std::os::fd::{AsRawFd, BorrowedFd};
         // SAFETY: the descriptor is the poll's own, which lives as long as `self` and so as long as the borrow.
         unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) }
+    }
+}
+
+impl<P> Drop for Inner<P> {
+    fn drop(&mut self) {
+        for (_, connection) in &mut self.connections {
+            connection.transport.goodbye();
+        }
     }
 }
 
@@ -468,7 +476,9 @@ impl<P: Protocol> Inner<P> {
 
     fn remove<H: Handler<P>>(&mut self, at: At, opened: bool, reason: &Reason, handler: &mut H) {
         // The socket closes before the handler hears of it, so that it can open another under the same limit.
-        drop(self.connections.remove(at.key.index()));
+        let mut connection = self.connections.remove(at.key.index());
+        connection.transport.goodbye();
+        drop(connection);
         handler.on_closed(at, opened, reason);
     }
 }

@@ -2,9 +2,17 @@
 //! and no deadline.
 
 #[cfg(feature = "tls")]
+mod binding;
+#[cfg(feature = "tls")]
+mod der;
+#[cfg(feature = "tls")]
 mod settings;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod trust;
+#[cfg(feature = "tls")]
+mod words;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -71,6 +79,7 @@ pub(crate) enum Raw {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filled {
     Bytes {
+        /// Of plaintext, which can be none: half a TLS record came, or one that is not for the reader.
         count: usize,
         /// As far as is known, nothing is left but perhaps the end of the stream.
         drained: bool,
@@ -100,14 +109,14 @@ impl Transport {
     /// Begins TLS as the client, before anything else was written or in the middle of a stream.
     #[cfg(feature = "tls")]
     pub(crate) fn start_tls(&mut self, tls: &Tls) -> io::Result<()> {
-        self.tls = Some(Box::new(tls::Session::client(tls).map_err(io::Error::other)?));
+        self.tls = Some(Box::new(tls::Session::client(tls)?));
         Ok(())
     }
 
     /// Begins TLS as the server.
     #[cfg(feature = "tls")]
     pub(crate) fn accept_tls(&mut self, tls: &ServerTls) -> io::Result<()> {
-        self.tls = Some(Box::new(tls::Session::server(tls).map_err(io::Error::other)?));
+        self.tls = Some(Box::new(tls::Session::server(tls)?));
         Ok(())
     }
 
@@ -150,7 +159,7 @@ impl Transport {
     pub(crate) fn established(&self) -> Established<'_> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            return Established::default().over_tls(tls.alpn());
+            return Established::default().over_tls(tls.alpn()).bound_by(&**tls);
         }
         Established::default()
     }
@@ -194,11 +203,11 @@ impl Transport {
         };
     }
 
-    /// Says what is to be said before the socket closes: TLS has a word for it.
+    /// Says what is to be said before the socket closes: TLS has a word for it, which is said once.
     pub(crate) fn goodbye(&mut self) {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
-            tls.finish(&mut self.raw);
+            tls.goodbye(&mut self.raw);
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::tls::{ServerTls, Tls};
+use super::trust::{Anyone, Trusted};
 
 /// Whom to trust over TLS, and who to be. By default: the roots of the system, and nobody.
 ///
@@ -36,7 +37,8 @@ impl TlsSettings {
         Self::default()
     }
 
-    /// Trusts the certificates in this PEM text, and those of the system no more.
+    /// Trusts the certificates in this PEM text, and those of the system no more: authorities with all that they signed,
+    /// and a server that shows one of these very certificates, whoever signed it.
     #[must_use]
     pub fn roots_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
@@ -99,11 +101,9 @@ impl TlsSettings {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
-        let builder = if self.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider())))
-        } else {
-            builder.with_root_certificates(self.trusted()?)
-        };
+        let verifier: Arc<dyn ServerCertVerifier> =
+            if self.insecure { Arc::new(Anyone(provider())) } else { Arc::new(self.trusted()?) };
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match &self.identity {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => builder
@@ -116,7 +116,7 @@ impl TlsSettings {
         Ok(config)
     }
 
-    fn trusted(&self) -> Result<RootCertStore, String> {
+    fn trusted(&self) -> Result<Trusted, String> {
         let mut store = RootCertStore::empty();
         if self.roots.is_empty() {
             let found = rustls_native_certs::load_native_certs();
@@ -128,12 +128,14 @@ impl TlsSettings {
                 ));
             }
         }
+        let mut named = Vec::new();
         for pem in &self.roots {
             for certificate in certificates(pem)? {
-                store.add(certificate).map_err(|error| format!("a root certificate is not valid: {error}"))?;
+                store.add(certificate.clone()).map_err(|error| format!("a root certificate is not valid: {error}"))?;
+                named.push(certificate);
             }
         }
-        Ok(store)
+        Trusted::new(store, named, provider())
     }
 }
 
@@ -144,6 +146,7 @@ impl fmt::Debug for TlsSettings {
             .field("own_roots", &!self.roots.is_empty())
             .field("identity", &self.identity.is_some())
             .field("insecure", &self.insecure)
+            .field("key_log", &self.key_log)
             .finish_non_exhaustive()
     }
 }
@@ -181,43 +184,4 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     // What is wrong with a key is told without a byte of it.
     PrivateKeyDer::from_pem_slice(pem)
         .map_err(|_| "no private key in the PEM text, or not one of PKCS#8, #1 or SEC1".to_owned())
-}
-
-/// Believes everybody; checks signatures all the same, so that what is accepted is at least the certificate's owner.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

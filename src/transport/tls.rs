@@ -1,5 +1,6 @@
 //! TLS over any byte stream, by rustls without buffers of its own: ciphertext passes through buffers that all connections
-//! of a reactor share, so that an idle connection keeps only its keys. The only file that calls rustls.
+//! of a reactor share, so that an idle connection keeps only its keys. This folder alone calls rustls; what is trusted is
+//! decided in `settings` and `trust`, and no protocol is known here.
 
 use std::fmt;
 use std::io;
@@ -10,18 +11,28 @@ use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 
-use super::{Filled, Raw};
+use super::binding::{self, Exporter};
+use super::{Filled, Raw, words};
+use crate::protocols::ChannelBinding;
 
 /// How to begin TLS on a connection: the settings, and the name that the certificate must have.
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<rustls::ClientConfig>,
     name: ServerName<'static>,
+    exporter: bool,
 }
 
 impl Tls {
     pub(crate) fn new(config: Arc<rustls::ClientConfig>, name: ServerName<'static>) -> Self {
-        Self { config, name }
+        Self { config, name, exporter: false }
+    }
+
+    /// Keeps what [`ChannelBinding::tls_exporter`] needs, on every connection that begins with this.
+    #[must_use]
+    pub fn keep_exporter(mut self) -> Self {
+        self.exporter = true;
+        self
     }
 }
 
@@ -49,37 +60,47 @@ impl fmt::Debug for ServerTls {
     }
 }
 
-/// Why TLS failed. An alert for the peer is on its way where there is one.
-pub(crate) type TlsError = rustls::Error;
-
 /// The state of TLS on one connection.
 pub(crate) struct Session {
     side: Side,
-    /// Ciphertext of a record that is not whole.
+    /// Ciphertext of a record or a message that is not whole. Nothing is held while there is none.
     incoming: Vec<u8>,
-    /// Ciphertext that the socket did not take.
+    /// Ciphertext that the socket did not take, from `sent` on.
     outgoing: Vec<u8>,
     sent: usize,
     /// Plaintext that the reader had no room for, from `read` on.
     plain: Vec<u8>,
     read: usize,
-    /// The peer has said goodbye, or the stream has ended without.
-    closed: Option<Ends>,
-    error: Option<TlsError>,
+    /// Ciphertext that was used up since the last plaintext.
+    fruitless: usize,
+    ended: Option<Ended>,
+    exporter: Option<Arc<Exporter>>,
 }
 
-/// How the peer ended the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ends {
-    /// With close_notify (RFC 8446 §6.1).
+/// Why nothing more will come.
+#[derive(Debug)]
+enum Ended {
+    /// The peer said close_notify (RFC 8446 §6.1).
     Properly,
-    /// Without: what came may be less than what was sent.
+    /// The stream ended without: what came may be less than what was sent.
     CutOff,
+    /// TLS failed, in words. What it has to tell the peer about that is in `outgoing`; nothing else may follow.
+    Failed(Box<str>),
 }
 
 enum Side {
     Client(UnbufferedClientConnection),
     Server(UnbufferedServerConnection),
+}
+
+/// The same for both sides, whose types differ.
+macro_rules! on_either {
+    ($side:expr, $connection:ident => $work:expr) => {
+        match $side {
+            Side::Client($connection) => $work,
+            Side::Server($connection) => $work,
+        }
+    };
 }
 
 /// Buffers for ciphertext that all connections of a reactor lend from it.
@@ -89,20 +110,42 @@ pub(crate) struct Ciphertext {
     write: Vec<u8>,
 }
 
-/// Ciphertext read at once.
+/// Ciphertext worked through at once: with what was kept, no more plaintext than a reader usually has room for.
 const READ: usize = 64 << 10;
+/// A read has room for a whole record at least (RFC 8446 §5.2, RFC 5246 §6.2.3).
+const RECORD: usize = (16 << 10) + 2048 + 5;
+/// Ciphertext kept for a message that is not whole. Handshake messages end at 64 KiB in rustls; only one that came in
+/// crumbs, each a record with its head, needs more than this, and would be copied again with every crumb.
+const KEPT: usize = 128 << 10;
+/// Ciphertext that may come to nothing before there is some plaintext. rustls counts empty records and key updates, and
+/// its handshake ends; tickets it takes without end, each with some work (RFC 8446 §4.6.1 allows any number).
+const FRUITLESS: usize = 256 << 10;
 /// Plaintext encrypted at once: four full records.
 const WRITE: usize = 64 << 10;
-/// What encryption adds to `WRITE` at most (RFC 8446 §5.2, RFC 5246 §6.2.3).
-const OVERHEAD: usize = 4 * 512;
+/// Room for what encryption adds to that. Where it is too little, rustls says how much it needs.
+const OVERHEAD: usize = 4 * 256;
+/// Reads that look for the peer's last words when it takes ours no more.
+const LAST_WORDS: usize = 4;
 
 impl Session {
-    pub(crate) fn client(tls: &Tls) -> Result<Self, TlsError> {
-        UnbufferedClientConnection::new(tls.config.clone(), tls.name.clone()).map(|side| Self::new(Side::Client(side)))
+    pub(crate) fn client(tls: &Tls) -> io::Result<Self> {
+        let (exporter, config) = if tls.exporter {
+            let (exporter, config) = Exporter::listen(&tls.config);
+            (Some(exporter), config)
+        } else {
+            (None, tls.config.clone())
+        };
+        let side = UnbufferedClientConnection::new(config, tls.name.clone()).map_err(io::Error::other)?;
+        let mut session = Self::new(Side::Client(side));
+        session.exporter = exporter;
+        // The client speaks first.
+        session.process(&mut [], &mut []);
+        Ok(session)
     }
 
-    pub(crate) fn server(tls: &ServerTls) -> Result<Self, TlsError> {
-        UnbufferedServerConnection::new(tls.config.clone()).map(|side| Self::new(Side::Server(side)))
+    pub(crate) fn server(tls: &ServerTls) -> io::Result<Self> {
+        let side = UnbufferedServerConnection::new(tls.config.clone()).map_err(io::Error::other)?;
+        Ok(Self::new(Side::Server(side)))
     }
 
     fn new(side: Side) -> Self {
@@ -113,17 +156,15 @@ impl Session {
             sent: 0,
             plain: Vec::new(),
             read: 0,
-            closed: None,
-            error: None,
+            fruitless: 0,
+            ended: None,
+            exporter: None,
         }
     }
 
     /// The protocol that both sides chose.
     pub(crate) fn alpn(&self) -> Option<&[u8]> {
-        match &self.side {
-            Side::Client(side) => side.alpn_protocol(),
-            Side::Server(side) => side.alpn_protocol(),
-        }
+        on_either!(&self.side, side => side.alpn_protocol())
     }
 
     /// Ciphertext waits for the socket.
@@ -133,26 +174,33 @@ impl Session {
 
     /// Goes on with the handshake as far as it can. `true`: it is done.
     pub(crate) fn handshake(&mut self, raw: &mut Raw, lent: &mut Ciphertext) -> io::Result<bool> {
+        // A peer that refuses says why and hangs up: when it takes nothing more, its words are still to be read.
+        let mut broken = None;
+        let mut reads = 0;
         loop {
-            let result = self.process(&mut [], &mut []);
-            // The alert that says why is worth sending too.
-            self.write_pending(raw)?;
-            result?;
-            if !self.is_handshaking() {
+            if broken.is_none() {
+                broken = self.write_pending(raw).err();
+            }
+            self.check()?;
+            if broken.is_none() && !self.is_handshaking() {
                 return Ok(true);
             }
-            match self.read_ciphertext(raw, lent, &mut [])? {
-                Filled::Empty => return Ok(false),
-                Filled::Eof => {
-                    let words = "the peer ended the stream during the TLS handshake";
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, words));
+            let read = self.read_ciphertext(raw, lent, &mut []);
+            match (read, broken.take()) {
+                (Ok(Filled::Bytes { .. }), None) => {}
+                (Ok(Filled::Bytes { .. }), Some(error)) if reads < LAST_WORDS => {
+                    reads += 1;
+                    broken = Some(error);
                 }
-                Filled::Bytes { .. } => {}
+                (_, Some(error)) | (Err(error), None) => return Err(hung_up(error)),
+                (Ok(Filled::Empty), None) => return Ok(false),
+                (Ok(Filled::Eof), None) => return Err(hung_up(io::ErrorKind::UnexpectedEof.into())),
             }
         }
     }
 
-    /// Reads plaintext.
+    /// Reads plaintext, from the socket at most once: no plaintext at all is what comes of half a record, or of one that
+    /// is for TLS itself.
     pub(crate) fn fill(&mut self, raw: &mut Raw, buffer: &mut [u8], lent: &mut Ciphertext) -> io::Result<Filled> {
         if self.read < self.plain.len() {
             let count = buffer.len().min(self.plain.len() - self.read);
@@ -163,21 +211,17 @@ impl Session {
             }
             return Ok(Filled::Bytes { count, drained: false });
         }
-        loop {
-            if let Some(error) = &self.error {
-                return Err(failed(error.clone()));
-            }
-            match self.closed {
-                Some(Ends::Properly) => return Ok(Filled::Eof),
-                Some(Ends::CutOff) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, CUT_OFF)),
-                None => {}
-            }
+        if self.ended.is_none() {
             match self.read_ciphertext(raw, lent, buffer)? {
-                // A record that brought no data (a ticket, an alert), or half of one.
-                Filled::Bytes { count: 0, .. } => {}
-                Filled::Eof => self.closed = self.closed.or(Some(Ends::CutOff)),
+                Filled::Bytes { count: 0, .. } if self.ended.is_some() => {}
+                Filled::Eof => self.ended = Some(Ended::CutOff),
                 filled => return Ok(filled),
             }
+        }
+        self.check()?;
+        match self.ended {
+            Some(Ended::CutOff) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, CUT_OFF)),
+            _ => Ok(Filled::Eof),
         }
     }
 
@@ -188,6 +232,9 @@ impl Session {
             if !self.write_pending(raw)? || taken == bytes.len() {
                 return Ok(taken);
             }
+            if let Some(Ended::Failed(words)) = &self.ended {
+                return Err(io::Error::new(io::ErrorKind::BrokenPipe, words.to_string()));
+            }
             let part = &bytes[taken..bytes.len().min(taken + WRITE)];
             lent.write.resize(WRITE + OVERHEAD, 0);
             let count = self.encrypt(part, &mut lent.write)?;
@@ -197,23 +244,28 @@ impl Session {
         }
     }
 
-    /// Says goodbye, as far as the socket takes it.
-    pub(crate) fn finish(&mut self, raw: &mut Raw) {
-        let mut alert = [0; 128];
-        let incoming = &mut self.incoming;
-        let count = match &mut self.side {
-            Side::Client(side) => goodbye(side.process_tls_records(incoming), &mut alert),
-            Side::Server(side) => goodbye(side.process_tls_records(incoming), &mut alert),
-        };
-        self.outgoing.extend_from_slice(&alert[..count]);
+    /// Says close_notify, as far as the socket takes it. Once: after it, or after a fatal alert, there is nothing to say.
+    pub(crate) fn goodbye(&mut self, raw: &mut Raw) {
+        if !self.is_handshaking() && !matches!(self.ended, Some(Ended::Failed(_))) {
+            let mut alert = [0; 128];
+            let incoming = &mut self.incoming;
+            let count =
+                on_either!(&mut self.side, side => close_notify(side.process_tls_records(incoming), &mut alert));
+            self.outgoing.extend_from_slice(&alert[..count]);
+        }
         // The peer may be gone, which is what we want to say.
         let _ = self.write_pending(raw);
     }
 
     fn is_handshaking(&self) -> bool {
-        match &self.side {
-            Side::Client(side) => side.is_handshaking(),
-            Side::Server(side) => side.is_handshaking(),
+        on_either!(&self.side, side => side.is_handshaking())
+    }
+
+    /// An error, if TLS has failed.
+    fn check(&self) -> io::Result<()> {
+        match &self.ended {
+            Some(Ended::Failed(words)) => Err(io::Error::new(io::ErrorKind::InvalidData, words.to_string())),
+            _ => Ok(()),
         }
     }
 
@@ -224,92 +276,94 @@ impl Session {
             if self.is_pending() {
                 return Ok(false);
             }
+            (self.outgoing, self.sent) = (Vec::new(), 0);
         }
-        (self.outgoing, self.sent) = (Vec::new(), 0);
         Ok(true)
     }
 
-    /// One read from the socket, and all whole records in it. `count` is of plaintext.
+    /// One read from the socket, and all whole records in it. `count` is of plaintext. A failure is in `ended`: what was
+    /// decrypted before it is delivered first, and so is its alert.
     fn read_ciphertext(&mut self, raw: &mut Raw, lent: &mut Ciphertext, buffer: &mut [u8]) -> io::Result<Filled> {
-        lent.read.resize(READ, 0);
-        // A record that is not whole goes to the front of what is read now: records are decrypted in one piece.
+        // What is not whole goes before what is read now: records are decrypted in one piece.
         let kept = self.incoming.len();
-        if kept + 4096 > lent.read.len() {
-            lent.read.resize(kept + READ, 0);
+        let end = READ.max(kept + RECORD);
+        if lent.read.len() < end {
+            lent.read.resize(end, 0);
         }
-        lent.read[..kept].copy_from_slice(&self.incoming);
-        let drained = match raw.fill(&mut lent.read[kept..])? {
-            Filled::Bytes { count, drained } => {
-                self.incoming = Vec::new();
-                let mut ciphertext = std::mem::take(&mut lent.read);
-                let result = self.process(&mut ciphertext[..kept + count], buffer);
-                lent.read = ciphertext;
-                match result {
-                    Ok(count) => return Ok(Filled::Bytes { count, drained: drained && self.read == self.plain.len() }),
-                    Err(error) => {
-                        // What was decrypted before is delivered first.
-                        self.write_pending(raw)?;
-                        return Err(error);
-                    }
-                }
-            }
-            other => other,
+        let (count, drained) = match raw.fill(&mut lent.read[kept..end])? {
+            Filled::Bytes { count, drained } => (count, drained),
+            other => return Ok(other),
         };
-        Ok(drained)
+        lent.read[..kept].copy_from_slice(&self.incoming);
+        let ciphertext = &mut lent.read[..kept + count];
+        let (used, count) = self.process(ciphertext, buffer);
+        self.fruitless = if count > 0 || !self.plain.is_empty() { 0 } else { self.fruitless + used };
+        if self.fruitless > FRUITLESS && self.ended.is_none() {
+            self.ended = Some(Ended::Failed("the peer sends records without data, and no end of them".into()));
+        }
+        self.keep(&ciphertext[used..]);
+        // The end is told by the next call, and there must be one: no readiness will ask for it.
+        let drained = drained && self.ended.is_none() && self.plain.is_empty();
+        Ok(Filled::Bytes { count, drained })
     }
 
-    /// Works through whole records. Plaintext goes to `buffer` and what it has no room for to `plain`; what is not whole
-    /// goes to `incoming`. Returns how much went to `buffer`.
-    fn process(&mut self, ciphertext: &mut [u8], buffer: &mut [u8]) -> io::Result<usize> {
-        let Self { side, incoming, outgoing, plain, closed, .. } = self;
-        let mut own;
-        let ciphertext = if ciphertext.is_empty() {
-            own = std::mem::take(incoming);
-            &mut own[..]
+    /// Keeps what is not whole.
+    fn keep(&mut self, ciphertext: &[u8]) {
+        if ciphertext.is_empty() || self.ended.is_some() {
+            // RFC 8446 §6.1: what follows the end is ignored.
+            self.incoming = Vec::new();
+        } else if ciphertext.len() > KEPT {
+            self.incoming = Vec::new();
+            self.ended = Some(Ended::Failed("the peer sends a message in too many crumbs".into()));
         } else {
-            ciphertext
+            self.incoming.clear();
+            self.incoming.extend_from_slice(ciphertext);
+        }
+    }
+
+    /// Works through whole records. Plaintext goes to `buffer` and what it has no room for to `plain`. Returns how much
+    /// ciphertext was used, and how much went to `buffer`.
+    fn process(&mut self, ciphertext: &mut [u8], buffer: &mut [u8]) -> (usize, usize) {
+        let Self { side, outgoing, plain, ended, .. } = self;
+        let (mut used, mut filled) = (0, 0);
+        let mut sink = |bytes: &[u8]| {
+            let count = if plain.is_empty() { bytes.len().min(buffer.len() - filled) } else { 0 };
+            buffer[filled..filled + count].copy_from_slice(&bytes[..count]);
+            filled += count;
+            plain.extend_from_slice(&bytes[count..]);
         };
-        let (mut at, mut filled) = (0, 0);
-        let result = loop {
-            let mut sink = |bytes: &[u8]| {
-                let count = if plain.is_empty() { bytes.len().min(buffer.len() - filled) } else { 0 };
-                buffer[filled..filled + count].copy_from_slice(&bytes[..count]);
-                filled += count;
-                plain.extend_from_slice(&bytes[count..]);
-            };
-            let (discard, step) = match side {
-                Side::Client(side) => step(side.process_tls_records(&mut ciphertext[at..]), &mut sink, outgoing),
-                Side::Server(side) => step(side.process_tls_records(&mut ciphertext[at..]), &mut sink, outgoing),
-            };
-            at += discard;
+        let failure = loop {
+            let (discard, step) = on_either!(
+                &mut *side,
+                side => step(side.process_tls_records(&mut ciphertext[used..]), &mut sink, outgoing)
+            );
+            used += discard;
             match step {
                 Ok(Step::More) => {}
-                Ok(Step::PeerClosed) => *closed = Some(Ends::Properly),
-                Ok(Step::Blocked) => break Ok(filled),
-                Err(error) => break Err(error),
+                Ok(Step::PeerClosed) => *ended = Some(Ended::Properly),
+                Ok(Step::Blocked) => break None,
+                Err(error) => break Some(error),
             }
         };
-        incoming.extend_from_slice(&ciphertext[at..]);
-        match result {
-            Ok(filled) => Ok(filled),
-            Err(error) => {
-                self.queue_alert();
-                self.error = Some(error.clone());
-                if filled > 0 { Ok(filled) } else { Err(failed(error)) }
-            }
+        if let Some(error) = failure {
+            self.fail(&error);
         }
+        (used, filled)
     }
 
-    /// After an error, rustls has one more thing to say to the peer.
-    fn queue_alert(&mut self) {
-        let mut ignored = |_: &[u8]| {};
+    /// Nothing more is read, and rustls says what it has to say to the peer.
+    fn fail(&mut self, error: &rustls::Error) {
+        let words = words::failure(error, self.is_handshaking());
+        self.ended = Some(Ended::Failed(words.into()));
         let outgoing = &mut self.outgoing;
-        for _ in 0..2 {
-            let (_, step) = match &mut self.side {
-                Side::Client(side) => step(side.process_tls_records(&mut []), &mut ignored, outgoing),
-                Side::Server(side) => step(side.process_tls_records(&mut []), &mut ignored, outgoing),
-            };
-            if !matches!(step, Ok(Step::More)) {
+        // As long as it has something to write it reads nothing, which it must not: it would miss what it keeps in mind
+        // of the ciphertext that is dropped here.
+        while on_either!(&self.side, side => side.wants_write()) {
+            let (_, step) = on_either!(
+                &mut self.side,
+                side => step(side.process_tls_records(&mut []), &mut |_| {}, outgoing)
+            );
+            if step.is_err() {
                 return;
             }
         }
@@ -317,17 +371,34 @@ impl Session {
 
     fn encrypt(&mut self, bytes: &[u8], ciphertext: &mut Vec<u8>) -> io::Result<usize> {
         let incoming = &mut self.incoming;
-        match &mut self.side {
-            Side::Client(side) => encrypt(side.process_tls_records(incoming), bytes, ciphertext),
-            Side::Server(side) => encrypt(side.process_tls_records(incoming), bytes, ciphertext),
+        on_either!(&mut self.side, side => encrypt(side.process_tls_records(incoming), bytes, ciphertext))
+    }
+}
+
+impl ChannelBinding for Session {
+    fn tls_server_end_point(&self) -> Option<Vec<u8>> {
+        match &self.side {
+            Side::Client(side) => binding::server_end_point(side.peer_certificates()?.first()?),
+            Side::Server(_) => None,
         }
+    }
+
+    fn tls_exporter(&self) -> Option<[u8; 32]> {
+        let suite = on_either!(&self.side, side => side.negotiated_cipher_suite())?;
+        self.exporter.as_ref()?.channel_binding(suite)
     }
 }
 
 const CUT_OFF: &str = "the peer ended the stream without TLS's close_notify: something may be missing";
 
-fn failed(error: TlsError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+/// The connection went away before TLS was up.
+fn hung_up(error: io::Error) -> io::Error {
+    let words = match error.kind() {
+        io::ErrorKind::InvalidData => return error,
+        io::ErrorKind::UnexpectedEof => "the peer closed the connection during the TLS handshake".to_owned(),
+        _ => format!("{error}, during the TLS handshake"),
+    };
+    io::Error::new(error.kind(), words)
 }
 
 /// What one call of rustls came to.
@@ -341,38 +412,29 @@ fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     sink: &mut dyn FnMut(&[u8]),
     outgoing: &mut Vec<u8>,
-) -> (usize, Result<Step, TlsError>) {
+) -> (usize, Result<Step, rustls::Error>) {
     let UnbufferedStatus { mut discard, state } = status;
     let step = match state {
         Err(error) => Err(error),
-        Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-            let mut result = Ok(Step::More);
-            while let Some(record) = traffic.next_record() {
-                match record {
-                    Ok(record) => {
-                        discard += record.discard;
-                        sink(record.payload);
-                    }
-                    Err(error) => {
-                        result = Err(error);
-                        break;
-                    }
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+            match traffic.next_record() {
+                Some(Ok(record)) => {
+                    discard += record.discard;
+                    sink(record.payload);
                 }
+                Some(Err(error)) => break Err(error),
+                None => break Ok(Step::More),
             }
-            result
-        }
+        },
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             let start = outgoing.len();
-            outgoing.resize(start + 1024, 0);
-            let written = match data.encode(&mut outgoing[start..]) {
-                Err(EncodeError::InsufficientSize(size)) => {
-                    outgoing.resize(start + size.required_size, 0);
-                    data.encode(&mut outgoing[start..])
-                }
-                result => result,
-            };
+            let mut written = data.encode(&mut outgoing[start..]);
+            if let Err(EncodeError::InsufficientSize(size)) = &written {
+                outgoing.resize(start + size.required_size, 0);
+                written = data.encode(&mut outgoing[start..]);
+            }
             outgoing.truncate(start + *written.as_ref().unwrap_or(&0));
-            written.map(|_| Step::More).map_err(|error| TlsError::General(error.to_string()))
+            written.map(|_| Step::More).map_err(|error| rustls::Error::General(error.to_string()))
         }
         // It was queued behind what was to be written before: that is all that matters.
         Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -384,7 +446,7 @@ fn step<Data>(
             Ok(Step::Blocked)
         }
         // Early data is never offered and never accepted.
-        Ok(_) => Err(TlsError::General("a state of TLS that was not asked for".to_owned())),
+        Ok(_) => Err(rustls::Error::General("a state of TLS that was not asked for".to_owned())),
     };
     (discard, step)
 }
@@ -399,19 +461,20 @@ fn encrypt<Data>(status: UnbufferedStatus<'_, '_, Data>, bytes: &[u8], ciphertex
             result => result.map_err(io::Error::other),
         },
         Ok(_) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "TLS takes no more data")),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 
-fn goodbye<Data>(status: UnbufferedStatus<'_, '_, Data>, alert: &mut [u8]) -> usize {
+fn close_notify<Data>(status: UnbufferedStatus<'_, '_, Data>, alert: &mut [u8]) -> usize {
     match status.state {
         Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.queue_close_notify(alert).unwrap_or(0),
         _ => 0,
     }
 }
 
+// It holds secrets, and what it sends.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("alpn", &self.alpn()).field("closed", &self.closed).finish_non_exhaustive()
+        f.debug_struct("Session").field("alpn", &self.alpn()).field("ended", &self.ended).finish_non_exhaustive()
     }
 }

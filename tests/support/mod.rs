@@ -10,6 +10,7 @@ mod nginx;
 mod peer;
 mod process;
 mod python;
+pub(crate) mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
