@@ -3,14 +3,16 @@
 
 use std::{io, mem};
 
-use aquests_protocols::{Error, Established, Event, ExchangeId, Input, Protocol, Refused, Replay};
+use aquests_protocols::{Error, Event, ExchangeId, Input, Protocol, Refused, Replay};
 
 use crate::buffer::Buffer;
 use crate::handler::{At, Chunk, Flow, HIGH_WATER, Handler, Sender};
 use crate::reactor::Reason;
 use crate::time::Moment;
 use crate::timers::Deadlines;
-use crate::transport::{Filled, Transport};
+#[cfg(feature = "tls")]
+use crate::transport::Tls;
+use crate::transport::{self, Filled, Transport};
 
 #[derive(Debug)]
 pub(crate) struct Connection<P> {
@@ -33,7 +35,12 @@ pub(crate) struct Connection<P> {
 #[derive(Debug)]
 enum State<P> {
     Connecting,
+    /// The socket is connected; TLS, where it is wanted, is not up yet.
+    Handshaking,
     Open(P),
+    /// The machine asked for TLS in mid-connection, and nothing goes to it or comes from it before that is up.
+    #[cfg(feature = "tls")]
+    Upgrading(Box<Upgrade<P>>),
     /// The machine is done. What is in `out` is written, then the peer is told that nothing follows, and what it still
     /// sends is dropped for a while: closing a socket with unread bytes would throw away what we wrote.
     Leaving {
@@ -41,6 +48,17 @@ enum State<P> {
         opened: bool,
         finished: bool,
     },
+}
+
+/// On the way from plain text to TLS.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+struct Upgrade<P> {
+    protocol: P,
+    /// How to begin, until it has begun: what was said before must be written first.
+    tls: Option<Tls>,
+    /// The deadline of the phase that was interrupted.
+    phase: Moment,
 }
 
 /// What is known of the socket.
@@ -60,8 +78,15 @@ pub(crate) struct Ready {
 /// What all connections of a reactor lend from it: one at a time needs them.
 #[derive(Debug)]
 pub(crate) struct Lent {
-    pub(crate) read: Box<[u8]>,
-    pub(crate) out: Vec<u8>,
+    read: Box<[u8]>,
+    out: Vec<u8>,
+    transport: transport::Lent,
+}
+
+impl Default for Lent {
+    fn default() -> Self {
+        Self { read: vec![0; READ].into_boxed_slice(), out: Vec::with_capacity(4 << 10), transport: Default::default() }
+    }
 }
 
 /// What becomes of a connection after it was driven.
@@ -77,7 +102,7 @@ pub(crate) enum After {
 /// So many bytes are read from one connection before the others get their turn.
 const BUDGET: usize = 256 << 10;
 /// The shared buffer for reading.
-pub(crate) const READ: usize = 64 << 10;
+const READ: usize = 64 << 10;
 /// How long a peer may go on sending after we are done with it, and how much.
 const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
 /// A shared buffer that a large request made larger than this is given back.
@@ -87,6 +112,7 @@ const KEEP: usize = 1 << 20;
 enum Stop {
     NeedData,
     Paused,
+    StartTls,
     Closed(Reason),
 }
 
@@ -115,11 +141,25 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Says the goodbye of the protocol, as far as the socket takes it.
-    pub(crate) fn farewell(&mut self) {
+    pub(crate) fn farewell(&mut self, lent: &mut Lent) {
         if let State::Open(protocol) = &mut self.state {
             protocol.close(&mut self.out);
             // What cannot be written now is not worth waiting for.
-            let _ = self.transport.flush(&self.out[self.sent..]);
+            let _ = self.transport.flush(&self.out[self.sent..], &mut lent.transport);
+        }
+    }
+
+    /// Gives an exchange up. `false`: only closing the connection does that.
+    pub(crate) fn cancel(&mut self, id: ExchangeId) -> bool {
+        match &mut self.state {
+            State::Open(protocol) => protocol.cancel(id, &mut self.out),
+            // What it has to say about that would leave in plain text.
+            #[cfg(feature = "tls")]
+            State::Upgrading(upgrade) => {
+                let mut unsaid = Vec::new();
+                upgrade.protocol.cancel(id, &mut unsaid) && unsaid.is_empty()
+            }
+            _ => true,
         }
     }
 
@@ -132,31 +172,33 @@ impl<P: Protocol> Connection<P> {
 
     /// Does everything that can be done now.
     pub(crate) fn drive<H: Handler<P>>(&mut self, at: At, handler: &mut H, lent: &mut Lent) -> After {
-        if matches!(self.state, State::Connecting) {
-            match self.open(at, handler) {
+        match self.state {
+            State::Open(_) => {}
+            State::Leaving { .. } => return self.leave(at, lent),
+            _ => match self.open(at, handler, lent) {
                 Ok(true) => {}
                 Ok(false) => return After::Keep,
-                Err(error) => return After::Closed(false, Reason::Io(error)),
-            }
-        }
-        if matches!(self.state, State::Leaving { .. }) {
-            return self.leave(at, lent);
+                Err(reason) => {
+                    let (opened, reason) = self.abort(at, handler, reason);
+                    return After::Closed(opened, reason);
+                }
+            },
         }
         let mut out = mem::take(&mut self.out);
         let own = out.capacity() > 0;
         if !own {
             out = mem::take(&mut lent.out);
         }
-        let mut result = self.work(at, handler, &mut out, &mut lent.read);
+        let mut result = self.work(at, handler, &mut out, lent);
         // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
         let goodbye = result.is_err() && !out.is_empty();
         let full = out.len() >= HIGH_WATER;
-        let written = self.write(at, &mut out);
+        let written = self.write(at, &mut out, lent);
         if let Err(error) = &written {
             out.clear();
             self.sent = 0;
             if result.is_ok() {
-                result = Err(self.last_words(at, handler, &mut out, &mut lent.read, error));
+                result = Err(self.last_words(at, handler, &mut out, lent, error));
                 out.clear();
             }
         }
@@ -187,13 +229,13 @@ impl<P: Protocol> Connection<P> {
         at: At,
         handler: &mut H,
         out: &mut Vec<u8>,
-        read: &mut [u8],
+        lent: &mut Lent,
         error: &io::Error,
     ) -> Reason {
         self.ready.readable = true;
         let mut budget = BUDGET;
         while self.ready.readable && !self.ready.paused && budget > 0 {
-            match self.read(at, handler, out, read, &mut budget) {
+            match self.read(at, handler, out, lent, &mut budget) {
                 Ok(()) => {}
                 Err(Reason::Io(_) | Reason::Ended) => break,
                 Err(reason) => return reason,
@@ -205,30 +247,103 @@ impl<P: Protocol> Connection<P> {
     /// Ends it, whatever it does: its exchanges fail, and it closes.
     pub(crate) fn abort<H: Handler<P>>(&mut self, at: At, handler: &mut H, reason: Reason) -> (bool, Reason) {
         match mem::replace(&mut self.state, State::Connecting) {
-            State::Connecting => (false, reason),
+            State::Connecting | State::Handshaking => (false, reason),
             State::Open(mut protocol) => {
                 disown(&mut protocol, at, handler, &reason);
+                (true, reason)
+            }
+            #[cfg(feature = "tls")]
+            State::Upgrading(mut upgrade) => {
+                disown(&mut upgrade.protocol, at, handler, &reason);
                 (true, reason)
             }
             State::Leaving { reason, opened, .. } => (opened, reason),
         }
     }
 
-    fn open<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> io::Result<bool> {
-        if !self.transport.is_connected()? {
+    fn open<H: Handler<P>>(&mut self, at: At, handler: &mut H, lent: &mut Lent) -> Result<bool, Reason> {
+        if matches!(self.state, State::Connecting) {
+            if !self.transport.is_connected().map_err(Reason::Io)? {
+                return Ok(false);
+            }
+            self.state = State::Handshaking;
+        }
+        #[cfg(feature = "tls")]
+        if !self.begin_upgrade(at, lent)? {
             return Ok(false);
         }
-        self.deadlines.phase = Moment::NEVER;
-        self.accepted(at, handler);
+        if !self.transport.handshake(&mut lent.transport).map_err(Reason::of_handshake)? {
+            return Ok(false);
+        }
+        // The handshake may have read more than was its own, and no readiness will tell of that.
+        self.ready.readable = true;
+        let established = self.transport.established();
+        let mut protocol = match mem::replace(&mut self.state, State::Connecting) {
+            #[cfg(feature = "tls")]
+            State::Upgrading(upgrade) => {
+                self.deadlines.phase = upgrade.phase;
+                upgrade.protocol
+            }
+            _ => {
+                self.deadlines.phase = Moment::NEVER;
+                handler.connected(at, established)
+            }
+        };
+        protocol.connected(established, &mut self.out);
+        self.state = State::Open(protocol);
         Ok(true)
     }
 
-    /// The transport is up.
-    pub(crate) fn accepted<H: Handler<P>>(&mut self, at: At, handler: &mut H) {
-        let established = Established::default();
-        let mut protocol = handler.connected(at, established);
-        protocol.connected(established, &mut self.out);
-        self.state = State::Open(protocol);
+    /// The machine wants TLS from here on.
+    #[cfg(feature = "tls")]
+    fn upgrade<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> Result<(), Reason> {
+        let unread = self.input.unread().len();
+        if unread > 0 {
+            // RFC 3207 §5 and CVE-2021-23222: who is on the way could say, in plain text, what would pass for the
+            // peer's word under TLS.
+            let words =
+                format!("{unread} bytes of plain text came where TLS was to begin: somebody may have put them in");
+            return Err(Reason::Tls(io::Error::new(io::ErrorKind::InvalidData, words)));
+        }
+        let Some((tls, deadline)) = handler.start_tls(at) else {
+            let words = "the protocol goes on inside TLS, for which nobody gave settings";
+            return Err(Reason::Io(io::Error::new(io::ErrorKind::Unsupported, words)));
+        };
+        let phase = self.deadlines.phase;
+        self.deadlines.phase = phase.min(deadline);
+        self.need = 0;
+        self.state = match mem::replace(&mut self.state, State::Connecting) {
+            State::Open(protocol) => State::Upgrading(Box::new(Upgrade { protocol, tls: Some(tls), phase })),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Begins TLS in mid-connection when everything that was said before is written. `false`: it is not.
+    #[cfg(feature = "tls")]
+    fn begin_upgrade(&mut self, at: At, lent: &mut Lent) -> Result<bool, Reason> {
+        let State::Upgrading(upgrade) = &mut self.state else { return Ok(true) };
+        if upgrade.tls.is_none() {
+            return Ok(true);
+        }
+        let mut out = mem::take(&mut self.out);
+        let written = self.write(at, &mut out, lent);
+        self.out = out;
+        written.map_err(Reason::Io)?;
+        if !self.out.is_empty() {
+            return Ok(false);
+        }
+        let State::Upgrading(upgrade) = &mut self.state else { return Ok(true) };
+        match upgrade.tls.take() {
+            Some(tls) => self.transport.start_tls(&tls).map_err(Reason::Tls).map(|()| true),
+            None => Ok(true),
+        }
+    }
+
+    /// The socket was accepted and needs no connecting.
+    pub(crate) fn accepted(&mut self) {
+        self.state = State::Handshaking;
+        (self.ready.readable, self.ready.writable) = (true, true);
     }
 
     /// Reads, lets the handler send, and again, until there is nothing to do or it is the turn of others.
@@ -237,7 +352,7 @@ impl<P: Protocol> Connection<P> {
         at: At,
         handler: &mut H,
         out: &mut Vec<u8>,
-        read: &mut [u8],
+        lent: &mut Lent,
     ) -> Result<After, Reason> {
         let mut budget = BUDGET;
         let mut look = mem::take(&mut self.ready.told) || !self.input.is_empty() || self.ready.eof;
@@ -245,8 +360,11 @@ impl<P: Protocol> Connection<P> {
             if look && !self.ready.paused {
                 self.receive_unread(at, handler, out)?;
             }
-            while self.ready.readable && !self.ready.paused && budget > 0 {
-                self.read(at, handler, out, read, &mut budget)?;
+            while self.ready.readable && !self.ready.paused && budget > 0 && self.is_open() {
+                self.read(at, handler, out, lent, &mut budget)?;
+            }
+            if !self.is_open() {
+                return Ok(After::Again);
             }
             // After sending, the machine is asked again: it may want now what it did not want before, or be done.
             look = self.send(at, handler, out)?;
@@ -263,25 +381,28 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
     /// One read from the socket, and all events in it.
     fn read<H: Handler<P>>(
         &mut self,
         at: At,
         handler: &mut H,
         out: &mut Vec<u8>,
-        shared: &mut [u8],
+        lent: &mut Lent,
         budget: &mut usize,
     ) -> Result<(), Reason> {
         let direct = self.input.is_empty();
         let room = if direct {
-            &mut *shared
+            &mut lent.read[..]
         } else {
             // Never more than what came already: a peer's number alone reserves nothing.
             let unread = self.input.unread().len();
             self.input.room(self.need.saturating_sub(unread).min(unread.max(READ)))
         };
-        let size = room.len();
-        let bytes = match self.transport.fill(room).map_err(Reason::Io)? {
+        let (bytes, drained) = match self.transport.fill(room, &mut lent.transport).map_err(Reason::of_read)? {
             Filled::Empty => {
                 self.ready.readable = false;
                 return Ok(());
@@ -291,20 +412,26 @@ impl<P: Protocol> Connection<P> {
                 self.need = 0;
                 return self.receive_unread(at, handler, out);
             }
-            Filled::Bytes(bytes) => bytes,
+            Filled::Bytes { count, drained } => (count, drained),
         };
         self.deadlines.touch(at.now);
-        *budget = budget.saturating_sub(bytes);
-        if bytes < size && DRAINED_BY_SHORT_READ && !self.ready.read_closed {
+        // After a read that brought nothing it is the turn of others, so that nobody can make us read for ever.
+        *budget = if bytes > 0 { budget.saturating_sub(bytes) } else { 0 };
+        // When the peer has ended the stream, the end must be read.
+        if drained && !self.ready.read_closed {
             self.ready.readable = false;
+        }
+        if bytes == 0 {
+            return Ok(());
         }
         if direct {
             let mut used = 0;
-            let stop = receive(&mut self.state, at, handler, &shared[..bytes], false, &mut used, out, &mut self.need);
+            let Self { state, transport, need, .. } = self;
+            let stop = receive(state, transport, at, handler, &lent.read[..bytes], false, &mut used, out, need);
             if used < bytes {
-                self.input.push(&shared[used..bytes]);
+                self.input.push(&lent.read[used..bytes]);
             }
-            self.stopped(stop)
+            self.stopped(at, handler, stop)
         } else {
             self.input.filled(bytes);
             self.receive_unread(at, handler, out)
@@ -318,18 +445,27 @@ impl<P: Protocol> Connection<P> {
             return Ok(());
         }
         let mut used = 0;
-        let stop = receive(&mut self.state, at, handler, unread, self.ready.eof, &mut used, out, &mut self.need);
+        let Self { state, transport, need, .. } = self;
+        let stop = receive(state, transport, at, handler, unread, self.ready.eof, &mut used, out, need);
         self.input.consume(used);
-        self.stopped(stop)
+        self.stopped(at, handler, stop)
     }
 
-    fn stopped(&mut self, stop: Stop) -> Result<(), Reason> {
+    fn stopped<H: Handler<P>>(&mut self, at: At, handler: &mut H, stop: Stop) -> Result<(), Reason> {
         match stop {
             Stop::NeedData if self.ready.eof => Err(Reason::Ended),
             Stop::NeedData => Ok(()),
             Stop::Paused => {
                 self.ready.paused = true;
                 Ok(())
+            }
+            #[cfg(feature = "tls")]
+            Stop::StartTls => self.upgrade(at, handler),
+            #[cfg(not(feature = "tls"))]
+            Stop::StartTls => {
+                let _ = (at, handler);
+                let words = "the protocol goes on inside TLS, which was left out of this program (feature `tls`)";
+                Err(Reason::Io(io::Error::new(io::ErrorKind::Unsupported, words)))
             }
             Stop::Closed(reason) => Err(reason),
         }
@@ -379,16 +515,16 @@ impl<P: Protocol> Connection<P> {
         Ok(sent)
     }
 
-    fn write(&mut self, at: At, out: &mut Vec<u8>) -> io::Result<()> {
-        if out.is_empty() || !self.ready.writable {
+    fn write(&mut self, at: At, out: &mut Vec<u8>, lent: &mut Lent) -> io::Result<()> {
+        if (out.is_empty() && !self.transport.is_pending()) || !self.ready.writable {
             return Ok(());
         }
-        let sent = self.transport.flush(&out[self.sent..])?;
+        let sent = self.transport.flush(&out[self.sent..], &mut lent.transport)?;
         if sent > 0 {
             self.deadlines.touch(at.now);
         }
         self.sent += sent;
-        self.ready.writable = self.sent == out.len();
+        self.ready.writable = self.sent == out.len() && !self.transport.is_pending();
         self.forget_sent(out);
         Ok(())
     }
@@ -406,12 +542,12 @@ impl<P: Protocol> Connection<P> {
     }
 
     fn leave(&mut self, at: At, lent: &mut Lent) -> After {
-        if !self.out.is_empty() && self.ready.writable {
+        if (!self.out.is_empty() || self.transport.is_pending()) && self.ready.writable {
             let mut out = mem::take(&mut self.out);
-            match self.transport.flush(&out[self.sent..]) {
+            match self.transport.flush(&out[self.sent..], &mut lent.transport) {
                 Ok(sent) => {
                     self.sent += sent;
-                    self.ready.writable = self.sent == out.len();
+                    self.ready.writable = self.sent == out.len() && !self.transport.is_pending();
                     self.forget_sent(&mut out);
                     self.out = out;
                     // As long as the peer takes what we say, it is heard out.
@@ -422,6 +558,7 @@ impl<P: Protocol> Connection<P> {
         }
         if let State::Leaving { finished, .. } = &mut self.state
             && self.out.is_empty()
+            && !self.transport.is_pending()
             && !*finished
         {
             *finished = true;
@@ -431,8 +568,8 @@ impl<P: Protocol> Connection<P> {
             if self.ready.eof {
                 break;
             }
-            match self.transport.fill(&mut lent.read) {
-                Ok(Filled::Bytes(_)) => {}
+            match self.transport.fill(&mut lent.read, &mut lent.transport) {
+                Ok(Filled::Bytes { .. }) => {}
                 Ok(Filled::Empty) => return After::Keep,
                 Ok(Filled::Eof) | Err(_) => self.ready.eof = true,
             }
@@ -448,10 +585,6 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
-/// On these systems a read that does not fill its buffer has emptied the socket, so that the read which would only say
-/// so is saved (epoll(7), kqueue(2)). Not when the peer has ended the stream: the end must be read.
-const DRAINED_BY_SHORT_READ: bool = cfg!(any(target_os = "linux", target_os = "android"));
-
 /// What is to be done when the event, and with it the borrow of the machine, is gone.
 enum Todo {
     Next,
@@ -465,6 +598,7 @@ enum Todo {
 #[allow(clippy::too_many_arguments)] // These are parts of one connection, borrowed apart.
 fn receive<P: Protocol, H: Handler<P>>(
     state: &mut State<P>,
+    transport: &Transport,
     at: At,
     handler: &mut H,
     bytes: &[u8],
@@ -503,10 +637,7 @@ fn receive<P: Protocol, H: Handler<P>>(
                     handler.on_failed(at, id, &Reason::Protocol(error), replay);
                     Todo::Next
                 }
-                Event::StartTls => Todo::Stop(Stop::Closed(Reason::Io(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    "the protocol asks for TLS, which this transport does not have",
-                )))),
+                Event::StartTls => Todo::Stop(Stop::StartTls),
                 Event::Switched { id } => Todo::Switch(id),
                 Event::Closed => Todo::Stop(Stop::Closed(Reason::Finished)),
             }
@@ -524,7 +655,7 @@ fn receive<P: Protocol, H: Handler<P>>(
                 // The unread bytes stay where they are: they are the new machine's.
                 Some(next) => {
                     *protocol = next;
-                    protocol.connected(Established::default(), out);
+                    protocol.connected(transport.established(), out);
                 }
                 None => return Stop::Closed(Reason::Finished),
             },

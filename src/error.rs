@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Resolve,
     /// No connection could be made.
     Connect,
+    /// TLS failed: an expired certificate, another host's, no version in common, …
+    Tls,
     /// A phase took too long.
     Timeout(Phase),
     /// The connection broke.
@@ -73,6 +75,7 @@ impl ErrorKind {
             ErrorKind::QueueFull => "queue full",
             ErrorKind::Resolve => "resolve",
             ErrorKind::Connect => "connect",
+            ErrorKind::Tls => "tls",
             ErrorKind::Timeout(Phase::Resolve) => "timeout (resolve)",
             ErrorKind::Timeout(Phase::Connect) => "timeout (connect)",
             ErrorKind::Timeout(Phase::Silence) => "timeout (silence)",
@@ -101,6 +104,8 @@ impl ErrorKind {
             Reason::Silent => ErrorKind::Timeout(Phase::Silence),
             Reason::Owner => ErrorKind::Cancelled,
             Reason::Body(_) => ErrorKind::InvalidRequest,
+            Reason::Tls(_) => ErrorKind::Tls,
+            Reason::Truncated => ErrorKind::Closed,
             _ if !opened => ErrorKind::Connect,
             Reason::Protocol(protocols::Error::UnexpectedEof) | Reason::Ended | Reason::Finished => ErrorKind::Closed,
             Reason::Protocol(protocols::Error::TooLarge(_)) => ErrorKind::TooLarge,
@@ -170,6 +175,7 @@ impl fmt::Display for Error {
             ErrorKind::QueueFull => write!(f, "the queue is full"),
             ErrorKind::Resolve => write!(f, "cannot resolve {peer}"),
             ErrorKind::Connect => write!(f, "cannot connect to {peer}"),
+            ErrorKind::Tls => write!(f, "TLS with {peer} failed"),
             ErrorKind::Timeout(Phase::Resolve) => write!(f, "resolving {peer} took too long"),
             ErrorKind::Timeout(Phase::Connect) => write!(f, "connecting to {peer} took too long"),
             ErrorKind::Timeout(Phase::Silence) => write!(f, "{peer} was silent for too long"),

@@ -8,6 +8,8 @@ use aquests_protocols::{Established, ExchangeId, Protocol, Refused, Replay};
 use crate::reactor::{Key, Reason};
 use crate::time::Moment;
 use crate::timers::Deadlines;
+#[cfg(feature = "tls")]
+use crate::transport::Tls;
 
 /// Where an event happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,14 @@ pub trait Handler<P: Protocol> {
     /// The peer agreed to speak another protocol from here on: its machine, or `None` to close.
     fn switched(&mut self, at: At, id: ExchangeId) -> Option<P> {
         let _ = (at, id);
+        None
+    }
+
+    /// The protocol agreed with its peer on TLS from here on: whom to trust, and when TLS must be up at the latest; `None`
+    /// to close. The machine is told when it is up, this handler is not.
+    #[cfg(feature = "tls")]
+    fn start_tls(&mut self, at: At) -> Option<(Tls, Moment)> {
+        let _ = at;
         None
     }
 

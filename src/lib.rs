@@ -23,6 +23,7 @@
 //! |---|---|
 //! | none | the reactor |
 //! | `http1` (default) | the client, with HTTP/1.1 |
+//! | `tls` (default) | TLS, for the client and for protocols of one's own |
 //! | `load` | load generation |
 //! | `full` | all of them |
 //!
@@ -71,6 +72,8 @@ pub use error::{Error, ErrorKind, Phase};
 pub use http;
 #[cfg(feature = "client")]
 pub use logger::Logger;
+#[cfg(feature = "tls")]
+pub use reactor::TlsSettings;
 #[cfg(feature = "client")]
 pub use report::{Interval, Latency, Report};
 #[cfg(feature = "client")]

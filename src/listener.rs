@@ -9,11 +9,17 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
-use crate::transport::Transport;
+#[cfg(feature = "tls")]
+use crate::transport::ServerTls;
+use crate::transport::{Raw, Transport};
 
 /// A socket that accepts connections.
 #[derive(Debug)]
-pub struct Listener(Socket);
+pub struct Listener {
+    socket: Socket,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
+}
 
 #[derive(Debug)]
 enum Socket {
@@ -25,18 +31,26 @@ enum Socket {
 impl Listener {
     /// Listens on an address; port 0 lets the system choose.
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self(Socket::Tcp(mio::net::TcpListener::bind(address)?)))
+        Ok(Socket::Tcp(mio::net::TcpListener::bind(address)?).into())
     }
 
     /// Listens on a unix socket, whose file must not exist.
     #[cfg(unix)]
     pub fn unix(path: impl AsRef<Path>) -> io::Result<Self> {
-        Ok(Self(Socket::Unix(mio::net::UnixListener::bind(path)?)))
+        Ok(Socket::Unix(mio::net::UnixListener::bind(path)?).into())
+    }
+
+    /// Speaks TLS with whoever comes.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Where it listens; an error for unix sockets.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        match &self.0 {
+        match &self.socket {
             Socket::Tcp(listener) => listener.local_addr(),
             #[cfg(unix)]
             Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
@@ -44,14 +58,31 @@ impl Listener {
     }
 
     fn accept(&self) -> io::Result<Transport> {
-        match &self.0 {
+        let raw = match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nodelay(true)?;
-                Ok(Transport::Tcp(stream))
+                Raw::Tcp(stream)
             }
             #[cfg(unix)]
-            Socket::Unix(listener) => Ok(Transport::Unix(listener.accept()?.0)),
+            Socket::Unix(listener) => Raw::Unix(listener.accept()?.0),
+        };
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
+        let mut transport = Transport::from(raw);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            transport.accept_tls(tls)?;
+        }
+        Ok(transport)
+    }
+}
+
+impl From<Socket> for Listener {
+    fn from(socket: Socket) -> Self {
+        Self {
+            socket,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -79,7 +110,7 @@ impl Listeners {
         registry: &Registry,
         token: Token,
     ) -> io::Result<()> {
-        match &mut listener.0 {
+        match &mut listener.socket {
             Socket::Tcp(socket) => socket.register(registry, token, Interest::READABLE)?,
             #[cfg(unix)]
             Socket::Unix(socket) => socket.register(registry, token, Interest::READABLE)?,

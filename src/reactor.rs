@@ -17,7 +17,7 @@ use aquests_protocols::{Error, ExchangeId, Protocol, Refused};
 use mio::{Events, Poll, Token};
 use slab::Slab;
 
-use crate::connection::{After, Connection, Lent, READ};
+use crate::connection::{After, Connection, Lent};
 pub use crate::handler::{At, Chunk, Flow, Handler, Sender};
 pub use crate::listener::Listener;
 use crate::listener::Listeners;
@@ -26,6 +26,8 @@ pub use crate::time::Moment;
 use crate::timers::{Alarms, Missed};
 pub use crate::transport::Address;
 use crate::transport::Transport;
+#[cfg(feature = "tls")]
+pub use crate::transport::{ServerTls, Tls, TlsSettings};
 
 /// The name of a connection: its place in the slab, and a generation, so that what is late hits nobody else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +70,10 @@ pub enum Reason {
     Ended,
     /// The protocol was over, as one side had announced.
     Finished,
+    /// The peer ended the stream without the goodbye that TLS wants: something may be missing.
+    Truncated,
+    /// TLS failed: a certificate, a version, a record.
+    Tls(io::Error),
     /// The peer broke the protocol or a limit.
     Protocol(Error),
     /// The deadline set by [`Reactor::connect`] or [`Sender::set_deadline`] passed.
@@ -80,11 +86,33 @@ pub enum Reason {
     Body(Refused),
 }
 
+impl Reason {
+    /// Of an error in the time between connecting and the first byte of the protocol. A peer that hangs up then may be
+    /// busy; that is not what TLS means by a failure.
+    pub(crate) fn of_handshake(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidData => Reason::Tls(error),
+            _ => Reason::Io(error),
+        }
+    }
+
+    /// Of an error in reading.
+    pub(crate) fn of_read(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::InvalidData => Reason::Tls(error),
+            io::ErrorKind::UnexpectedEof => Reason::Truncated,
+            _ => Reason::Io(error),
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Io(error) => error.fmt(f),
             Reason::Ended => f.write_str("the peer closed the connection"),
+            Reason::Truncated => f.write_str("the peer closed the connection without a word (TLS close_notify)"),
+            Reason::Tls(error) => error.fmt(f),
             Reason::Finished => f.write_str("the connection was over, as announced"),
             Reason::Protocol(error) => error.fmt(f),
             Reason::Deadline => f.write_str("the time limit passed"),
@@ -146,6 +174,8 @@ const _: () = assert!(usize::BITS == 64, "a token holds an index and a generatio
 
 /// Readiness that one turn takes at most.
 const EVENTS: usize = 1024;
+/// How long a client that was accepted may take for its TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The clock is read again after so many connections, so that a long turn does not falsify times.
 const CLOCK: u32 = 32;
 
@@ -175,7 +205,7 @@ impl<P: Protocol> Reactor<P> {
             connections: Slab::new(),
             list: VecDeque::new(),
             alarms: Alarms::default(),
-            lent: Lent { read: vec![0; READ].into_boxed_slice(), out: Vec::with_capacity(4 << 10) },
+            lent: Lent::default(),
             generation: 0,
             start: Instant::now(),
             now: Moment::START,
@@ -189,6 +219,18 @@ impl<P: Protocol> Reactor<P> {
     /// that the system refused at once and the handler hears nothing. `tag` comes back with every event.
     pub fn connect(&mut self, address: &Address, tag: u64, deadline: Moment) -> io::Result<Key> {
         let transport = Transport::connect(address)?;
+        self.begin(transport, tag, deadline)
+    }
+
+    /// The same, with TLS: the handshake is part of connecting, and under the same deadline.
+    #[cfg(feature = "tls")]
+    pub fn connect_tls(&mut self, address: &Address, tls: &Tls, tag: u64, deadline: Moment) -> io::Result<Key> {
+        let mut transport = Transport::connect(address)?;
+        transport.start_tls(tls)?;
+        self.begin(transport, tag, deadline)
+    }
+
+    fn begin(&mut self, transport: Transport, tag: u64, deadline: Moment) -> io::Result<Key> {
         let key = self.inner.insert(self.poll.registry(), transport, tag, deadline)?;
         let connection = &mut self.inner.connections[key.index()];
         connection.deadlines.arm(&mut self.inner.alarms, key);
@@ -236,7 +278,7 @@ impl<P: Protocol> Reactor<P> {
             }
         }
         while let Some((stream, tag)) = self.listeners.accept() {
-            inner.accept(self.poll.registry(), stream, tag, handler);
+            inner.accept(self.poll.registry(), stream, tag);
         }
         for _ in 0..listed {
             let Some(key) = inner.list.pop_front() else { break };
@@ -271,20 +313,17 @@ impl<P: Protocol> Reactor<P> {
     pub fn cancel<H: Handler<P>>(&mut self, key: Key, id: ExchangeId, handler: &mut H) {
         let Some(connection) = self.inner.get(key) else { return };
         connection.unpause();
-        let close = connection.protocol().is_some_and(|(protocol, out)| !protocol.cancel(id, out));
-        if close {
-            self.inner.close(key, Reason::Owner, handler);
-        } else {
+        if connection.cancel(id) {
             self.inner.list(key);
+        } else {
+            self.inner.close(key, Reason::Owner, handler);
         }
     }
 
     /// Closes a connection now, after the goodbye of its protocol if that can be written at once.
     pub fn close<H: Handler<P>>(&mut self, key: Key, handler: &mut H) {
-        if let Some(connection) = self.inner.get(key) {
-            connection.farewell();
-            self.inner.close(key, Reason::Owner, handler);
-        }
+        self.inner.farewell(key);
+        self.inner.close(key, Reason::Owner, handler);
     }
 
     /// Ends a turn at this point in time, to the microsecond where the system can (Linux), else to the millisecond. It
@@ -366,6 +405,14 @@ impl<P> std::os::fd::AsFd for Reactor<P> {
     }
 }
 
+impl<P> Drop for Inner<P> {
+    fn drop(&mut self) {
+        for (_, connection) in &mut self.connections {
+            connection.transport.goodbye();
+        }
+    }
+}
+
 impl<P: Protocol> Inner<P> {
     fn read_clock(&mut self) {
         self.now = Moment::START + self.start.elapsed();
@@ -412,11 +459,10 @@ impl<P: Protocol> Inner<P> {
         self.drive(key, handler);
     }
 
-    fn accept<H: Handler<P>>(&mut self, registry: &mio::Registry, stream: Transport, tag: u64, handler: &mut H) {
+    fn accept(&mut self, registry: &mio::Registry, stream: Transport, tag: u64) {
         // Without a registration the peer sees a connection that closes, which is all that can be said here.
-        if let Ok(key) = self.insert(registry, stream, tag, Moment::NEVER) {
-            let at = At { key, tag, now: self.now };
-            self.connections[key.index()].accepted(at, handler);
+        if let Ok(key) = self.insert(registry, stream, tag, self.now + HANDSHAKE) {
+            self.connections[key.index()].accepted();
             self.list(key);
         }
     }
@@ -452,6 +498,14 @@ impl<P: Protocol> Inner<P> {
         }
     }
 
+    fn farewell(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get_mut(key.index())
+            && connection.generation == key.generation()
+        {
+            connection.farewell(&mut self.lent);
+        }
+    }
+
     fn close<H: Handler<P>>(&mut self, key: Key, reason: Reason, handler: &mut H) {
         let now = self.now;
         let Some(connection) = self.get(key) else { return };
@@ -462,7 +516,9 @@ impl<P: Protocol> Inner<P> {
 
     fn remove<H: Handler<P>>(&mut self, at: At, opened: bool, reason: &Reason, handler: &mut H) {
         // The socket closes before the handler hears of it, so that it can open another under the same limit.
-        drop(self.connections.remove(at.key.index()));
+        let mut connection = self.connections.remove(at.key.index());
+        connection.transport.goodbye();
+        drop(connection);
         handler.on_closed(at, opened, reason);
     }
 }

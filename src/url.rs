@@ -17,18 +17,24 @@ pub struct Url {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Scheme {
     Http,
+    #[cfg(feature = "tls")]
+    Https,
 }
 
 impl Scheme {
     fn port(self) -> u16 {
         match self {
             Scheme::Http => 80,
+            #[cfg(feature = "tls")]
+            Scheme::Https => 443,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
             Scheme::Http => "http",
+            #[cfg(feature = "tls")]
+            Scheme::Https => "https",
         }
     }
 }
@@ -39,12 +45,10 @@ impl Url {
         let (scheme, rest) = match text.split_once("://") {
             None => (Scheme::Http, text),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
+            #[cfg(feature = "tls")]
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
             Some((scheme, _)) => {
-                let words = if scheme.eq_ignore_ascii_case("https") {
-                    "https is not built in yet: only http URLs can be fetched".to_owned()
-                } else {
-                    format!("'{}' is not a scheme that can be fetched (http can)", scheme.escape_debug())
-                };
+                let words = format!("'{}' is not a scheme that can be fetched", scheme.escape_debug());
                 return Err(Error::invalid(words));
             }
         };

@@ -157,6 +157,31 @@ pub struct Established<'a> {
     pub tls: bool,
     /// The protocol that ALPN chose (RFC 7301), as registered: `h2`, `http/1.1`.
     pub alpn: Option<&'a [u8]>,
+    /// What an authentication inside TLS can be tied to. Ask while you are told: it is gone afterwards.
+    pub channel_binding: Option<&'a dyn ChannelBinding>,
+}
+
+impl<'a> Established<'a> {
+    /// Inside TLS, with the protocol that was agreed on, if any.
+    pub fn over_tls(self, alpn: Option<&'a [u8]>) -> Self {
+        Self { tls: true, alpn, ..self }
+    }
+
+    /// With something to tie an authentication to.
+    pub fn bound_by(self, channel_binding: &'a dyn ChannelBinding) -> Self {
+        Self { channel_binding: Some(channel_binding), ..self }
+    }
+}
+
+/// What is the same at both ends of one TLS connection and nowhere else, so that an authentication that includes it
+/// cannot be passed on by somebody in the middle (RFC 5056; SCRAM-SHA-256-PLUS). Computed when it is asked for.
+pub trait ChannelBinding: core::fmt::Debug {
+    /// `tls-server-end-point` (RFC 5929 §4): a hash of the server's certificate, 32 to 64 bytes. `None` where it is not
+    /// defined, which depends on how the certificate is signed, and at the server's end.
+    fn tls_server_end_point(&self) -> Option<Vec<u8>>;
+
+    /// `tls-exporter` (RFC 9266). `None` below TLS 1.3, and where the transport was not asked to keep it.
+    fn tls_exporter(&self) -> Option<[u8; 32]>;
 }
 
 /// Unread bytes.

@@ -35,6 +35,8 @@ pub(super) struct Settings {
     pub(super) buffer_limit: usize,
     pub(super) http1_limits: http1::Limits,
     pub(super) logger: Logger,
+    #[cfg(feature = "tls")]
+    pub(super) tls: crate::reactor::TlsSettings,
 }
 
 impl Default for Builder {
@@ -52,6 +54,8 @@ impl Default for Builder {
             buffer_limit: 256 << 20,
             http1_limits: http1::Limits::default(),
             logger: Logger::default(),
+            #[cfg(feature = "tls")]
+            tls: Default::default(),
         };
         Self { settings, callback: None, names: resolve::Settings::default() }
     }
@@ -177,6 +181,13 @@ impl Builder {
     /// What a server may send as head and fields: see [`http1::Limits`].
     pub fn http1_limits(mut self, limits: http1::Limits) -> Self {
         self.settings.http1_limits = limits;
+        self
+    }
+
+    /// Whom to trust over TLS, and who to be: the roots of the system, and nobody.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, settings: crate::reactor::TlsSettings) -> Self {
+        self.settings.tls = settings;
         self
     }
 

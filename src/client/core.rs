@@ -148,7 +148,8 @@ impl Core {
             None => format!("{}:{}", request.url.host(), request.url.port()),
         };
         let harmless = request.head.is_idempotent() || exchange.sent.is_none();
-        let passing = !matches!(kind, ErrorKind::InvalidRequest | ErrorKind::TooLarge | ErrorKind::Protocol);
+        let passing =
+            !matches!(kind, ErrorKind::InvalidRequest | ErrorKind::TooLarge | ErrorKind::Protocol | ErrorKind::Tls);
         let error = Error::new(kind, peer, detail).of_request(id).retryable(harmless && passing);
         self.finish(id, request.method, request.callback, Err(Failed { error, meta: request.meta }), now);
     }

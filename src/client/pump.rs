@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,10 +12,15 @@ use super::handle::Command;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Names, Race, RouteKey};
-use crate::reactor::{Address, At, Moment, Reactor, Reason};
+use crate::reactor::{Address, At, Key, Moment, Reactor, Reason};
 use crate::resolve::{Found, Lookups};
+#[cfg(feature = "tls")]
+use crate::url::Scheme;
 use crate::wire::Wire;
 
+/// What is offered over TLS (RFC 7301).
+#[cfg(feature = "tls")]
+const ALPN: &[&[u8]] = &[b"http/1.1"];
 /// How long an address is tried before the next one is tried beside it: RFC 8305 §8.
 const ATTEMPT: Duration = Duration::from_millis(250);
 /// Addresses that are tried at once for one connection.
@@ -270,11 +276,31 @@ impl Core {
             self.pool.connections[connection].race = Some(Box::new(race));
             return self.attempt(connection, reactor, now);
         }
-        match reactor.connect(address, connection as u64, deadline) {
+        match self.begin(connection, address, deadline, reactor) {
             Ok(key) => self.pool.connections[connection].key = Some(key),
-            // The system refused at once, and nobody else will say so.
-            Err(error) => self.closed(connection, false, &Reason::Io(error), now),
+            // Refused at once, and nobody else will say so.
+            Err(error) => self.closed(connection, false, &Reason::of_handshake(error), now),
         }
+    }
+
+    /// Begins to connect, with TLS where the scheme wants it.
+    fn begin(
+        &self,
+        connection: usize,
+        address: &Address,
+        deadline: Moment,
+        reactor: &mut Reactor<Wire>,
+    ) -> io::Result<Key> {
+        #[cfg(feature = "tls")]
+        {
+            let key = &self.pool.routes[self.pool.connections[connection].route].key;
+            if key.scheme == Scheme::Https {
+                let tls = self.settings.tls.connect(&key.host, ALPN);
+                let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+                return reactor.connect_tls(address, &tls, connection as u64, deadline);
+            }
+        }
+        reactor.connect(address, connection as u64, deadline)
     }
 
     /// Begins the attempts that are due.
@@ -309,7 +335,10 @@ impl Core {
                 continue;
             }
             let Some(address) = race.rest.pop_front() else { break };
-            match reactor.connect(&Address::Tcp(address), connection as u64, race.deadline) {
+            let deadline = race.deadline;
+            let begun = self.begin(connection, &Address::Tcp(address), deadline, reactor);
+            let Some(race) = &mut self.pool.connections[connection].race else { return };
+            match begun {
                 Ok(key) => {
                     race.attempts.push((key, address));
                     if !race.rest.is_empty() {
@@ -324,7 +353,7 @@ impl Core {
         }
         let over = self.pool.connections[connection].race.as_ref().is_some_and(|race| race.attempts.is_empty());
         if let (true, Some(error)) = (over, trouble) {
-            self.closed(connection, false, &Reason::Io(error), now);
+            self.closed(connection, false, &Reason::of_handshake(error), now);
         }
     }
 

@@ -11,6 +11,7 @@ mod nginx;
 mod peer;
 mod process;
 mod python;
+pub(crate) mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

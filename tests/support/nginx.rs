@@ -10,6 +10,7 @@ pub(crate) struct Nginx {
     // First, so that the process ends before its folder goes.
     server: Server,
     folder: Folder,
+    secure: bool,
 }
 
 impl Nginx {
@@ -20,18 +21,29 @@ impl Nginx {
 
     /// The same, with files that are there already.
     pub(crate) fn serve(folder: Folder, locations: &str) -> Self {
+        Self::run(folder, locations, false)
+    }
+
+    /// The same over TLS, with `server.pem` and `server.key` in its folder.
+    pub(crate) fn secure(folder: Folder, locations: &str) -> Self {
+        let certificate = "ssl_certificate server.pem; ssl_certificate_key server.key;";
+        Self::run(folder, &format!("{certificate} {locations}"), true)
+    }
+
+    fn run(folder: Folder, locations: &str, secure: bool) -> Self {
         let server = Server::start("nginx", "nginx", |command, port| {
             let path = folder.path();
             // Left over from a start on a port that was taken.
             let _ = std::fs::remove_file(path.join("socket"));
-            folder.write("nginx.conf", configuration(path, port, locations));
+            folder.write("nginx.conf", configuration(path, port, locations, secure));
             command.arg("-p").arg(path).arg("-c").arg(path.join("nginx.conf")).arg("-e").arg(path.join("error.log"));
         });
-        Self { server, folder }
+        Self { server, folder, secure }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.server.port)
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}{path}", self.server.port)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -58,8 +70,9 @@ impl Nginx {
     }
 }
 
-fn configuration(folder: &Path, port: u16, locations: &str) -> String {
+fn configuration(folder: &Path, port: u16, locations: &str, secure: bool) -> String {
     let folder = folder.display();
+    let ssl = if secure { " ssl" } else { "" };
     format!(
         "daemon off;
         master_process off;
@@ -79,8 +92,8 @@ fn configuration(folder: &Path, port: u16, locations: &str) -> String {
             client_body_buffer_size 64m;
             keepalive_timeout 600s;
             server {{
-                listen 127.0.0.1:{port} backlog=4096;
-                listen unix:{folder}/socket;
+                listen 127.0.0.1:{port}{ssl} backlog=4096;
+                listen unix:{folder}/socket{ssl};
                 root {folder};
                 {locations}
             }}

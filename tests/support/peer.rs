@@ -92,6 +92,18 @@ impl Peer {
         Self::run(Place::Unix(path.to_owned()), move || Ok(Stream::Unix(listener.accept()?.0)), script)
     }
 
+    /// The same over TLS: the script begins when the handshake is done.
+    pub(crate) fn secure(
+        config: rustls::ServerConfig,
+        script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let config = Arc::new(config);
+        Self::start(move |conn| {
+            conn.start_tls(&config)?;
+            script(conn)
+        })
+    }
+
     /// A server that answers every request with its own target.
     pub(crate) fn echo() -> Self {
         Self::start(Conn::echo)
@@ -119,6 +131,10 @@ impl Peer {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
+    }
+
+    pub(crate) fn secure_url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.address())
     }
 
     /// Connections that came so far.
@@ -318,7 +334,8 @@ impl Conn {
         }
     }
 
-    fn line(&mut self) -> io::Result<String> {
+    /// Reads a line, without its end.
+    pub(crate) fn line(&mut self) -> io::Result<String> {
         loop {
             if let Some(at) = self.unread.windows(2).position(|bytes| bytes == b"\r\n") {
                 let line = String::from_utf8_lossy(&self.unread[..at]).into_owned();
@@ -329,7 +346,8 @@ impl Conn {
         }
     }
 
-    fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    /// Reads so many bytes.
+    pub(crate) fn take(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.unread.len() < length {
             self.read_more()?;
         }
@@ -429,6 +447,84 @@ impl Conn {
         }
     }
 
+    /// Goes on inside TLS, when the handshake is done.
+    pub(crate) fn start_tls(&mut self, config: &Arc<rustls::ServerConfig>) -> io::Result<()> {
+        let connection = rustls::ServerConnection::new(config.clone()).expect("this is a good configuration");
+        let mut tls = Box::new(rustls::StreamOwned::new(connection, self.stream.try_clone()?));
+        while tls.conn.is_handshaking() {
+            let done = tls.conn.complete_io(&mut tls.sock);
+            if let Err(error) = done {
+                // The alert that says why.
+                let _ = tls.conn.write_tls(&mut tls.sock);
+                return Err(error);
+            }
+        }
+        // Tickets.
+        tls.flush()?;
+        self.stream = Stream::Tls(tls);
+        Ok(())
+    }
+
+    /// What was negotiated.
+    pub(crate) fn tls(&mut self) -> &mut rustls::ServerConnection {
+        match &mut self.stream {
+            Stream::Tls(tls) => &mut tls.conn,
+            stream => panic!("no TLS on {stream:?}"),
+        }
+    }
+
+    /// Goes on outside TLS, which it leaves in the hands of the script.
+    pub(crate) fn leave_tls(&mut self) -> io::Result<rustls::ServerConnection> {
+        let Stream::Tls(tls) = &self.stream else { panic!("no TLS on {:?}", self.stream) };
+        let plain = tls.sock.try_clone()?;
+        match std::mem::replace(&mut self.stream, plain) {
+            Stream::Tls(tls) => Ok(tls.into_parts().0),
+            stream => panic!("no TLS on {stream:?}"),
+        }
+    }
+
+    /// Sends bytes beside TLS.
+    pub(crate) fn send_raw(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Tls(tls) => tls.sock.write_all(bytes.as_ref()),
+            stream => stream.write_all(bytes.as_ref()),
+        }
+    }
+
+    /// What TLS makes of these bytes, and its goodbye after them if that is wanted, to be sent with
+    /// [`send_raw`](Self::send_raw).
+    pub(crate) fn encrypt(&mut self, bytes: impl AsRef<[u8]>, goodbye: bool) -> io::Result<Vec<u8>> {
+        let tls = self.tls();
+        tls.set_buffer_limit(None);
+        tls.writer().write_all(bytes.as_ref())?;
+        if goodbye {
+            tls.send_close_notify();
+        }
+        let mut ciphertext = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut ciphertext)?;
+        }
+        Ok(ciphertext)
+    }
+
+    /// How many more bytes [`cut_after`](Self::cut_after) lets out.
+    pub(crate) fn left(&self) -> usize {
+        match &self.stream {
+            Stream::Tls(tls) => match &tls.sock {
+                Stream::Cut { left, .. } => *left,
+                _ => usize::MAX,
+            },
+            Stream::Cut { left, .. } => *left,
+            _ => usize::MAX,
+        }
+    }
+
+    /// Lets so many bytes out from here on; then it closes, or says nothing more.
+    pub(crate) fn cut_after(&mut self, bytes: usize, silent: bool) -> io::Result<()> {
+        self.stream = Stream::Cut { stream: Box::new(self.stream.try_clone()?), left: bytes, silent };
+        Ok(())
+    }
+
     /// Says nothing until the client leaves.
     pub(crate) fn stall(&mut self) -> io::Result<()> {
         loop {
@@ -444,13 +540,17 @@ impl Conn {
 
     /// Ends the stream properly: what was sent arrives, whatever the client still sends.
     pub(crate) fn close(&mut self) -> io::Result<()> {
+        if let Stream::Tls(tls) = &mut self.stream {
+            tls.conn.send_close_notify();
+            tls.flush()?;
+        }
         self.stream.shutdown(Shutdown::Write);
         self.stall()
     }
 
     /// Ends the connection with a reset. What was sent may be lost.
     pub(crate) fn reset(&mut self) -> io::Result<()> {
-        if let Stream::Tcp(stream) = &self.stream {
+        if let Stream::Tcp(stream) = self.stream.innermost() {
             rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO))?;
         }
         Err(io::ErrorKind::ConnectionAborted.into())
@@ -461,6 +561,13 @@ impl Conn {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Lets so many bytes out.
+    Cut {
+        stream: Box<Stream>,
+        left: usize,
+        silent: bool,
+    },
+    Tls(Box<rustls::StreamOwned<rustls::ServerConnection, Stream>>),
 }
 
 impl Stream {
@@ -471,14 +578,28 @@ impl Stream {
                 Stream::Tcp(stream.try_clone()?)
             }
             Stream::Unix(stream) => Stream::Unix(stream.try_clone()?),
+            Stream::Cut { stream, left, silent } => {
+                Stream::Cut { stream: Box::new(stream.try_clone()?), left: *left, silent: *silent }
+            }
+            Stream::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
+    }
+
+    /// The socket under everything.
+    fn innermost(&self) -> &Stream {
+        match self {
+            Stream::Cut { stream, .. } => stream.innermost(),
+            Stream::Tls(tls) => tls.sock.innermost(),
+            stream => stream,
+        }
     }
 
     fn shutdown(&self, how: Shutdown) {
         // It may be gone already.
-        let _ = match self {
+        let _ = match self.innermost() {
             Stream::Tcp(stream) => stream.shutdown(how),
             Stream::Unix(stream) => stream.shutdown(how),
+            stream => panic!("{stream:?} is no socket"),
         };
     }
 }
@@ -488,6 +609,8 @@ impl Read for Stream {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
             Stream::Unix(stream) => stream.read(buffer),
+            Stream::Cut { stream, .. } => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -497,11 +620,29 @@ impl Write for Stream {
         match self {
             Stream::Tcp(stream) => stream.write(bytes),
             Stream::Unix(stream) => stream.write(bytes),
+            Stream::Cut { left: 0, stream, silent } => {
+                let mut bytes = [0; 4 << 10];
+                while *silent && stream.read(&mut bytes)? > 0 {}
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            Stream::Cut { stream, left, .. } => {
+                let sent = stream.write(&bytes[..bytes.len().min(*left)])?;
+                *left -= sent;
+                Ok(sent)
+            }
+            Stream::Tls(stream) => {
+                let sent = stream.write(bytes)?;
+                stream.flush()?;
+                Ok(sent)
+            }
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Stream::Tls(stream) => stream.flush(),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -160,7 +160,7 @@ impl<P: Protocol + 'static, T> Side<P, T> {
                     return;
                 }
                 Event::StartTls if self.unread.is_empty() => {
-                    self.machine.connected(Established { tls: true, alpn: None }, &mut self.out);
+                    self.machine.connected(Established::default().over_tls(None), &mut self.out);
                 }
                 // Whoever sits between us and the peer could have put them there (CVE-2011-0411).
                 Event::StartTls => {
