@@ -1,5 +1,6 @@
 //! What a run sends, how much of it and how fast: a value, checked when it is run.
 
+use std::io;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +9,11 @@ use super::template::{Template, Values};
 use crate::error::{Error, ErrorKind};
 use crate::protocols::semantics::{self, Invalid, PreparedRequest};
 use crate::protocols::{ExchangeId, Protocol, http1};
-use crate::reactor::Address;
+use crate::reactor::{Address, Key, Moment, Reactor};
+#[cfg(feature = "tls")]
+use crate::url::Scheme;
 use crate::url::Url;
+use crate::wire::Wire;
 
 /// A load to be run.
 ///
@@ -38,6 +42,8 @@ pub struct Plan {
     pub(super) wait: bool,
     authority: String,
     connect_to: Option<Place>,
+    #[cfg(feature = "tls")]
+    tls: crate::reactor::TlsSettings,
 }
 
 /// Where to connect instead of where the URL leads.
@@ -69,6 +75,8 @@ impl Plan {
             connect_timeout: Duration::from_secs(5),
             wait: false,
             connect_to: None,
+            #[cfg(feature = "tls")]
+            tls: Default::default(),
         })
     }
 
@@ -155,6 +163,14 @@ impl Plan {
         self
     }
 
+    /// Whom to trust over TLS, and who to be: the roots of the system, and nobody.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, settings: crate::reactor::TlsSettings) -> Self {
+        self.tls = settings;
+        self
+    }
+
     /// How long one answer may take in all.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -222,6 +238,23 @@ impl Plan {
         crate::resolve::blocking(host, port)
             .map(|addresses| addresses.into_iter().map(Address::Tcp).collect())
             .map_err(|error| Error::new(ErrorKind::Resolve, host, error.to_string()).source_is(error))
+    }
+
+    /// Begins to connect, with TLS where the scheme wants it.
+    pub(super) fn connect(
+        &self,
+        reactor: &mut Reactor<Wire>,
+        address: &Address,
+        tag: u64,
+        deadline: Moment,
+    ) -> io::Result<Key> {
+        #[cfg(feature = "tls")]
+        if self.url.scheme() == Scheme::Https {
+            let tls = self.tls.connect(self.url.host(), &[b"http/1.1"]);
+            let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+            return reactor.connect_tls(address, &tls, tag, deadline);
+        }
+        reactor.connect(address, tag, deadline)
     }
 
     /// How many requests one of `threads` sends; `None`: until the time is over.

@@ -252,12 +252,12 @@ impl<'a> Runner<'a> {
             let Some(index) = self.dial.pop_front() else { break };
             let line = &mut self.lines[index as usize];
             let address = &self.addresses[(self.reached + line.tried) % self.addresses.len()];
-            match reactor.connect(address, index.into(), now + self.plan.connect_timeout) {
+            match self.plan.connect(reactor, address, index.into(), now + self.plan.connect_timeout) {
                 Ok(key) => {
                     line.key = Some(key);
                     self.connecting += 1;
                 }
-                Err(error) => self.unreachable(index, &Reason::Io(error), now),
+                Err(error) => self.unreachable(index, &Reason::of_handshake(error), now),
             }
         }
     }
