@@ -174,7 +174,7 @@ const _: () = assert!(usize::BITS == 64, "a token holds an index and a generatio
 
 /// Readiness that one turn takes at most.
 const EVENTS: usize = 1024;
-/// How long a client that was accepted may take for its TLS handshake.
+/// How long a peer that was accepted may take for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The clock is read again after so many connections, so that a long turn does not falsify times.
 const CLOCK: u32 = 32;
