@@ -148,6 +148,9 @@ impl Handler<Lines> for Asker {
             Reason::Protocol(error) => Reason::Protocol(*error),
             Reason::Deadline => Reason::Deadline,
             Reason::Owner => Reason::Owner,
+            Reason::Truncated => Reason::Truncated,
+            Reason::Ended => Reason::Ended,
+            Reason::Finished => Reason::Finished,
             other => panic!("{other}"),
         };
         self.closed = Some((opened, reason));
