@@ -61,7 +61,8 @@ pub trait Handler<P: Protocol> {
     /// The transport is up: choose the machine, and how long the connection may be silent.
     fn connected(&mut self, at: At, established: Established<'_>) -> P;
 
-    /// There is room for requests: send until [`Sender::slots`] is 0 or nothing is left to send.
+    /// There is room for requests: send until [`Sender::slots`] is 0 or nothing is left to send. Also asked once when a
+    /// connection has opened and after [`Reactor::wake`](crate::reactor::Reactor::wake), with room or without.
     fn pull(&mut self, at: At, to: &mut Sender<'_, P>);
 
     /// The next part of a body that was announced, at most `room` bytes.

@@ -295,6 +295,9 @@ impl<P: Protocol> Reactor<P> {
 
     /// Lets a connection pull: it may have been quiet because nothing was queued.
     pub fn wake(&mut self, key: Key) {
+        if let Some(connection) = self.inner.get(key) {
+            connection.wake();
+        }
         self.inner.list(key);
     }
 
