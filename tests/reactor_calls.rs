@@ -391,7 +391,7 @@ fn an_early_answer_ends_an_upload_and_the_connection() {
         });
         let (mut reactor, mut hand) = (Reactor::new().unwrap(), Hand::default());
         connect(&mut reactor, &peer);
-        hand.upload(1, Some(1 << 30), [Part::Data(vec![b'x'; 64 << 20])]);
+        hand.upload(1, Some(1 << 30), [Part::Data(vec![b'x'; 8 << 20])]);
         turn_until(&mut reactor, &mut hand, |hand| !hand.closed.is_empty());
         let outcome = (&hand.done, hand.bytes, &hand.failed);
         assert_eq!(outcome, (&vec![ExchangeId(1)], 3, &vec![]), "patient: {patient}, {:?}", hand.closed);
