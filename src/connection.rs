@@ -177,6 +177,16 @@ impl<P: Protocol> Connection<P> {
         self.need = 0;
     }
 
+    /// Its deadline has passed: whether that is its end. The handler may know better.
+    pub(crate) fn is_over<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> bool {
+        let State::Open(protocol) = &mut self.state else { return true };
+        let (out, deadlines) = (&mut self.out, &mut self.deadlines);
+        let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false };
+        let over = handler.on_deadline(at, &mut sender);
+        self.ready.told = true;
+        over || sender.close || self.deadlines.phase <= at.now
+    }
+
     /// Does everything that can be done now.
     pub(crate) fn drive<H: Handler<P>>(&mut self, at: At, handler: &mut H, lent: &mut Lent) -> After {
         match self.state {

@@ -77,6 +77,14 @@ pub trait Handler<P: Protocol> {
     /// An exchange ended without its whole answer.
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay);
 
+    /// The deadline that [`Sender::set_deadline`] set has passed. `true`: the connection closes, with
+    /// [`Reason::Deadline`]. Where only some of its exchanges are late, give those up, set the next deadline, and say
+    /// `false`.
+    fn on_deadline(&mut self, at: At, to: &mut Sender<'_, P>) -> bool {
+        let _ = (at, to);
+        true
+    }
+
     /// The peer agreed to speak another protocol from here on: its machine, or `None` to close.
     fn switched(&mut self, at: At, id: ExchangeId) -> Option<P> {
         let _ = (at, id);

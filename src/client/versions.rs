@@ -34,35 +34,36 @@ impl Core {
     }
 
     /// The head with which a request asks for HTTP/2, where it is to.
-    #[cfg(feature = "http2")]
     pub(super) fn asking(&mut self, connection: usize, id: ExchangeId) -> Option<PreparedRequest> {
-        let entry = &self.pool.connections[connection];
-        let route = &self.pool.routes[entry.route];
-        if !matches!(route.spoken, Spoken::Unknown | Spoken::Unreached)
-            || route.key.versions != Versions::Any
-            || !route.key.is_plain()
-            || route.session.is_some()
-            || entry.in_flight > 0
+        if !self.may_ask(connection, id) {
+            return None;
+        }
+        let head = &self.exchanges.get(id)?.request.head;
+        #[cfg(feature = "http2")]
         {
-            return None;
+            let mut head = head.clone();
+            let settings = self.settings.http2.upgrade_field();
+            head.field("connection", b"upgrade, http2-settings").ok()?;
+            head.field("upgrade", b"h2c").ok()?;
+            head.field("http2-settings", settings.as_bytes()).ok()?;
+            Some(head)
         }
-        let request = &self.exchanges.get(id)?.request;
-        if !request.may_upgrade || !request.head.is_idempotent() {
-            return None;
-        }
-        let mut head = request.head.clone();
-        let settings = self.settings.http2.upgrade_field();
-        let fields =
-            [("connection", "upgrade, http2-settings"), ("upgrade", "h2c"), ("http2-settings", settings.as_str())];
-        for (name, value) in fields {
-            head.field(name, value.as_bytes()).ok()?;
-        }
-        Some(head)
+        #[cfg(not(feature = "http2"))]
+        Some(head.clone())
     }
 
-    #[cfg(not(feature = "http2"))]
-    pub(super) fn asking(&mut self, _connection: usize, _id: ExchangeId) -> Option<PreparedRequest> {
-        None
+    fn may_ask(&mut self, connection: usize, id: ExchangeId) -> bool {
+        let entry = &self.pool.connections[connection];
+        let route = &self.pool.routes[entry.route];
+        let unknown = matches!(route.spoken, Spoken::Unknown | Spoken::Unreached);
+        let allowed = cfg!(feature = "http2") && route.key.versions == Versions::Any && route.key.is_plain();
+        if !unknown || !allowed || route.session.is_some() || entry.in_flight > 0 {
+            return false;
+        }
+        self.exchanges.get(id).is_some_and(|exchange| {
+            let request = &exchange.request;
+            request.may_upgrade && request.head.is_idempotent()
+        })
     }
 
     /// A request that asks was sent.
