@@ -112,6 +112,7 @@ pub struct Sender<'a, P> {
     pub(crate) now: Moment,
     pub(crate) sent: bool,
     pub(crate) close: bool,
+    pub(crate) linger: bool,
 }
 
 /// Above so many bytes waiting to be written, nothing is pulled.
@@ -144,6 +145,12 @@ impl<P: Protocol> Sender<'_, P> {
     /// milliseconds.
     pub fn set_silence(&mut self, silence: Option<Duration>) {
         self.deadlines.set_silence(silence, self.now);
+    }
+
+    /// What is sent may wait until the sockets were looked at once more, without waiting for them: where answers are on
+    /// their way, more of them may be there by then, and one write does for several requests.
+    pub fn linger(&mut self) {
+        self.linger = true;
     }
 
     /// Closes the connection when everything is written.

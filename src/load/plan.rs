@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::template::{Template, Values};
 use crate::error::{Error, ErrorKind};
-use crate::protocols::semantics::{self, Invalid, PreparedRequest};
 #[cfg(feature = "http2")]
 use crate::protocols::http2;
+use crate::protocols::semantics::{self, Invalid, PreparedRequest};
 use crate::protocols::{Established, ExchangeId, Protocol, http1};
 use crate::reactor::{Address, Key, Moment, Reactor};
 use crate::url::{Scheme, Url};
