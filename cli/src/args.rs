@@ -56,6 +56,9 @@ pub(crate) struct FetchArgs {
     #[command(flatten)]
     pub(crate) request: RequestArgs,
 
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
     /// Connect to this address and port, whatever the URL names
     #[arg(long, value_parser = units::address, value_name = "HOST:PORT")]
     #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
@@ -123,6 +126,9 @@ pub(crate) struct LoadArgs {
 
     #[command(flatten)]
     pub(crate) request: RequestArgs,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 
     /// Connect to this host and port, whatever the URL names
     #[arg(long, value_parser = units::place, value_name = "HOST:PORT")]
@@ -201,6 +207,42 @@ pub(crate) struct RequestArgs {
     #[cfg(unix)]
     #[arg(long, value_name = "PATH")]
     pub(crate) unix_socket: Option<PathBuf>,
+}
+
+/// Whom to trust over TLS, and who to be.
+#[derive(Debug, Args)]
+pub(crate) struct TlsArgs {
+    /// Believe any certificate: who is on the way can read and change everything
+    #[arg(short = 'k', long)]
+    pub(crate) insecure: bool,
+
+    /// Trust the certificates in this file (PEM) instead of those of the system
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// Show this certificate (PEM, its chain behind it) to servers that ask for one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM) [default: in the file of --cert]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Ask for this name, and want it in the certificate, whatever the URL names
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sni: Option<String>,
+
+    /// Speak TLS 1.2 only
+    #[arg(long = "tls1.2", conflicts_with = "tls13")]
+    pub(crate) tls12: bool,
+
+    /// Speak TLS 1.3 only
+    #[arg(long = "tls1.3")]
+    pub(crate) tls13: bool,
+
+    /// Begin every connection with a full handshake
+    #[arg(long)]
+    pub(crate) no_resume: bool,
 }
 
 /// Serves a target to try requests and loads on

@@ -27,7 +27,7 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
 #[cfg(feature = "tls")]
-pub use self::settings::TlsSettings;
+pub use self::settings::{TlsSettings, TlsVersion};
 #[cfg(feature = "tls")]
 pub use self::tls::{ServerTls, Tls};
 use crate::protocols::Established;

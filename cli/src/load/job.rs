@@ -8,6 +8,7 @@ use aquests::load::Plan;
 use crate::args::LoadArgs;
 use crate::output::Failure;
 use crate::request::Parts;
+use crate::tls;
 use crate::units::Place;
 
 /// A load that can be run.
@@ -65,7 +66,8 @@ impl<'a> Job<'a> {
             .warm_up(args.warm_up)
             .timeout(args.timeout)
             .connect_timeout(args.connect_timeout)
-            .wait_for_ongoing(args.wait);
+            .wait_for_ongoing(args.wait)
+            .tls(tls::settings(&args.tls)?);
         for (name, value) in &parts.headers {
             plan = plan.header(name, value);
         }
