@@ -87,6 +87,10 @@ pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
 
+    /// Without a URL: let the target in this process speak TLS
+    #[arg(long = "tls")]
+    pub(crate) with_tls: bool,
+
     /// Connections in all
     #[arg(short, long, default_value = "50", value_parser = units::size, value_name = "NUMBER")]
     pub(crate) connections: usize,
@@ -260,4 +264,16 @@ pub(crate) struct TargetArgs {
     #[cfg(unix)]
     #[arg(long, value_name = "PATH", conflicts_with = "listen")]
     pub(crate) unix_socket: Option<PathBuf>,
+
+    /// Speak TLS, with a certificate for localhost, 127.0.0.1 and ::1 that is made now; says where its authority is
+    #[arg(long)]
+    pub(crate) tls: bool,
+
+    /// Speak TLS with this certificate (PEM, its chain behind it)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM) [default: in the file of --cert]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
 }

@@ -12,9 +12,13 @@ use crate::output::{Failure, note};
 /// Where keys go that others are to read a captured conversation with: a custom of browsers and curl.
 const KEY_LOG: &str = "SSLKEYLOGFILE";
 
-/// What the arguments say. Nothing is sent before all of it is known to be good.
-pub(crate) fn settings(args: &TlsArgs) -> Result<TlsSettings, Failure> {
+/// What the arguments say, with what is to be trusted beside that (PEM). Nothing is sent before all of it is known to be
+/// good.
+pub(crate) fn settings(args: &TlsArgs, trusted: Option<&str>) -> Result<TlsSettings, Failure> {
     let mut settings = TlsSettings::new();
+    if let Some(pem) = trusted {
+        settings = settings.roots_pem(pem);
+    }
     if let Some(path) = &args.cacert {
         let pem = read(path)?;
         check(&TlsSettings::new().roots_pem(pem.clone()), &format!("--cacert {}", path.display()))?;
@@ -60,6 +64,6 @@ fn anyone() -> TlsSettings {
     TlsSettings::new().insecure_accept_any_certificate()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
 }

@@ -9,7 +9,7 @@ mod support;
 use std::fs;
 
 use secure::{Certificates, Openssl};
-use support::{aquests, command, path, refused, start};
+use support::{Target, aquests, command, path, refused, start};
 
 #[test]
 fn a_root_of_one_s_own_is_trusted_and_nobody_else() {
@@ -140,4 +140,84 @@ fn keys_are_logged_where_the_environment_says() {
     assert!(keys.contains("CLIENT_TRAFFIC_SECRET_0 ") && keys.contains("SERVER_TRAFFIC_SECRET_0 "), "{keys}");
     fs::remove_file(log).unwrap();
     fetch("/no/such/folder/keys").says("aquests: warning: no keys are written to /no/such/folder/keys: ");
+}
+
+#[test]
+fn a_target_makes_its_certificate_and_says_where_to_find_its_authority() {
+    let target = Target::secure(&["--tls"]);
+    let authority = target.authority.clone().unwrap();
+    let port = target.address.port();
+    for version in ["--tls1.2", "--tls1.3"] {
+        for host in ["127.0.0.1", "localhost"] {
+            let url = format!("https://{host}:{port}/");
+            aquests(&["fetch", version, "--cacert", &authority, &url]).exits(0).prints("the target of aquests");
+        }
+    }
+    let (ran, body) =
+        start(&mut command(&["fetch", "--cacert", &authority, &target.url("/bytes/5000000")])).end_with_bytes();
+    ran.exits(0);
+    assert_eq!(body.len(), 5_000_000);
+    let args = ["load", "--quiet", "-n", "1k", "-c", "20", "--cacert", &authority, &target.url("/chunked/70000")];
+    aquests(&args).exits(0).prints("  200: 1000\n");
+    // Nobody else is fooled.
+    let stranger = Target::secure(&["--tls"]);
+    let ran = aquests(&["fetch", "--cacert", stranger.authority.as_ref().unwrap(), &target.url("/")]).exits(1);
+    ran.says("the certificate");
+    target.running.signal(rustix::process::Signal::INT);
+    target.running.end().exits(0);
+    assert!(!std::path::Path::new(&authority).exists(), "its file goes with it");
+}
+
+#[test]
+fn clients_of_other_makers_trust_the_target_s_authority() {
+    let target = Target::secure(&["--tls"]);
+    let authority = target.authority.clone().unwrap();
+    let output = std::process::Command::new("openssl")
+        .args(["s_client", "-verify_return_error", "-verify_hostname", "localhost", "-alpn", "http/1.1", "-CAfile"])
+        .args([&authority, "-connect", &target.address.to_string()])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("openssl is missing; install it with: apt-get install openssl");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("ALPN protocol: http/1.1"), "{output:?}");
+}
+
+#[test]
+fn a_target_is_who_it_is_told_to_be() {
+    let certificates = Certificates::new("tls-target", &["127.0.0.1"]);
+    let (root, pem, key) =
+        (certificates.path("root.pem"), certificates.path("server.pem"), certificates.path("server.key"));
+    let target = Target::secure(&["--cert", &pem, "--key", &key]);
+    assert_eq!(target.authority, None);
+    aquests(&["fetch", "--cacert", &root, &target.url("/")]).exits(0).prints("the target of aquests");
+    for (args, sentence) in [
+        (&["--cert", "/no/such/file"][..], "cannot read /no/such/file: "),
+        (&["--cert", &pem], "no private key in the PEM text"),
+        (&["--cert", &pem, "--key", &certificates.path("client.key")], "the certificate does not fit its key"),
+        (&["--key", &key], "required arguments were not provided"),
+    ] {
+        aquests(&[&["target", "--listen", "127.0.0.1:0"], args].concat()).exits(2).says(sentence);
+    }
+}
+
+#[test]
+fn a_unix_socket_speaks_tls_too() {
+    let socket = path("tls.sock");
+    let socket = socket.to_str().unwrap();
+    let target = start(&mut command(&["target", "--tls", "--unix-socket", socket]));
+    target.wait_until_it_catches(rustix::process::Signal::INT);
+    let ran = aquests(&["fetch", "-k", "--unix-socket", socket, "https://localhost/"]).exits(0);
+    ran.prints("the target of aquests");
+    aquests(&["load", "--quiet", "-k", "--unix-socket", socket, "https://localhost/"]).exits(0).prints("  200: 200\n");
+    target.signal(rustix::process::Signal::INT);
+    target.end().exits(0).prints("listening on unix socket").prints(", over TLS\nclients trust it with --cacert ");
+}
+
+#[test]
+fn a_load_brings_a_target_with_tls_of_its_own() {
+    let ran = aquests(&["load", "--quiet", "--tls"]).exits(0).prints("GET https://127.0.0.1:").prints("  200: 200\n");
+    assert_eq!(ran.err, "", "what is made here is believed here");
+    aquests(&["load", "--quiet", "--tls", "-n", "50", "-c", "5", "/bytes/100000"]).exits(0).prints("  200: 50\n");
+    let ran = aquests(&["load", "--tls", "http://localhost/"]).exits(2);
+    ran.says("--tls is for a target in this process");
 }

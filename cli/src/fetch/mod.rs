@@ -30,7 +30,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
     let mut client = Client::builder()
         .workers(args.urls.len().min(WORKERS))
         .connect_timeout(args.connect_timeout)
-        .tls(tls::settings(&args.tls)?)
+        .tls(tls::settings(&args.tls, None)?)
         .timeout(args.timeout.unwrap_or_default().saturating_add(SILENCE))
         .reply_limit(LARGEST)
         .buffer_limit(LARGEST)
