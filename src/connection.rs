@@ -1,7 +1,7 @@
 //! One connection: a transport, a machine, what is unread and what is unwritten. `drive` is the only caller of
 //! `Protocol`. It knows no other connection and no poll; what it cannot do now it tells the reactor.
 
-use std::{io, mem};
+use std::{fmt, io, mem};
 
 use aquests_protocols::{Error, Event, ExchangeId, Input, Protocol, Refused, Replay};
 
@@ -14,7 +14,6 @@ use crate::timers::Deadlines;
 use crate::transport::Tls;
 use crate::transport::{self, Filled, Transport};
 
-#[derive(Debug)]
 pub(crate) struct Connection<P> {
     pub(crate) transport: Transport,
     pub(crate) tag: u64,
@@ -88,7 +87,6 @@ enum Linger {
 }
 
 /// What all connections of a reactor lend from it: one at a time needs them.
-#[derive(Debug)]
 pub(crate) struct Lent {
     read: Box<[u8]>,
     /// Empty buffers to write to. A connection keeps the one it was lent for as long as something is in it.
@@ -114,6 +112,27 @@ impl Lent {
         if out.capacity() <= most && self.outs.len() < SPARE {
             self.outs.push(out);
         }
+    }
+}
+
+// What is read and written may be a secret.
+impl<P: fmt::Debug> fmt::Debug for Connection<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("transport", &self.transport)
+            .field("tag", &self.tag)
+            .field("ready", &self.ready)
+            .field("state", &self.state)
+            .field("deadlines", &self.deadlines)
+            .field("unread", &self.input)
+            .field("unwritten", &(self.out.len() - self.sent))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent").finish_non_exhaustive()
     }
 }
 
@@ -235,7 +254,7 @@ impl<P: Protocol> Connection<P> {
         }
         let mut result = self.work(at, handler, &mut out, lent);
         // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
-        let goodbye = result.is_err() && !out.is_empty();
+        let goodbye = result.is_err() && (!out.is_empty() || self.transport.is_pending());
         if self.ready.linger == Linger::May
             && matches!(result, Ok(After::Keep))
             && !out.is_empty()
@@ -267,8 +286,16 @@ impl<P: Protocol> Connection<P> {
             Ok(after) => after,
             Err(reason) => {
                 let (opened, reason) = self.abort(at, handler, reason);
-                if !goodbye || written.is_err() {
+                if written.is_err() {
                     return After::Closed(opened, reason);
+                }
+                if !goodbye {
+                    // TLS has a word to say even then, for which a full socket has no room.
+                    self.transport.goodbye();
+                    if !self.transport.is_pending() {
+                        return After::Closed(opened, reason);
+                    }
+                    self.ready.writable = false;
                 }
                 self.state = State::Leaving { reason, opened, finished: false };
                 self.deadlines.leave(at.now + LEAVING);
@@ -619,8 +646,8 @@ impl<P: Protocol> Connection<P> {
             && !self.transport.is_pending()
             && !*finished
         {
-            *finished = true;
-            self.transport.finish();
+            *finished = self.transport.finish();
+            self.ready.writable &= *finished;
         }
         for _ in 0..BUDGET / READ {
             if self.ready.eof {
@@ -632,7 +659,12 @@ impl<P: Protocol> Connection<P> {
                 Ok(Filled::Eof) | Err(_) => self.ready.eof = true,
             }
         }
-        if self.ready.eof && !self.out.is_empty() { After::Keep } else { self.left() }
+        // What the peer has said its last word about, it may still read.
+        match !self.out.is_empty() || self.transport.is_pending() {
+            true if self.ready.eof => After::Keep,
+            true => After::Again,
+            false => self.left(),
+        }
     }
 
     fn left(&mut self) -> After {

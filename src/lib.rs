@@ -74,7 +74,7 @@ pub use http;
 #[cfg(feature = "client")]
 pub use logger::Logger;
 #[cfg(feature = "tls")]
-pub use reactor::TlsSettings;
+pub use reactor::{TlsSettings, TlsVersion};
 #[cfg(feature = "client")]
 pub use report::{Interval, Latency, Report};
 #[cfg(feature = "client")]

@@ -12,7 +12,7 @@ use aquests::{Client, Outcome, Request, Response, Url};
 use crate::args::FetchArgs;
 use crate::output::{Failure, Reader, Sink, note};
 use crate::request::Parts;
-use crate::{terminal, words};
+use crate::{terminal, tls, words};
 use bar::{Bar, FRAME};
 
 /// Connections at once.
@@ -30,6 +30,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
     let mut client = Client::builder()
         .workers(args.urls.len().min(WORKERS))
         .connect_timeout(args.connect_timeout)
+        .tls(tls::settings(&args.tls, None)?)
         .timeout(args.timeout.unwrap_or_default().saturating_add(SILENCE))
         .reply_limit(LARGEST)
         .buffer_limit(LARGEST)
