@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -43,6 +44,9 @@ pub(crate) struct Route {
     pub(crate) key: RouteKey,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) names: Names,
+    /// When the resolver was asked, and how long it took, until a connection has taken note of it.
+    pub(crate) asked: Moment,
+    pub(crate) resolve: Option<Duration>,
     /// Connections in any state, those being dialed included.
     pub(crate) connections: usize,
     /// Connections that will ask for requests of themselves: being dialed, or woken.
@@ -98,13 +102,25 @@ pub(crate) struct Connection {
     /// Exchanges that were answered on it.
     pub(crate) served: u64,
     pub(crate) in_flight: u32,
+    /// How many times exchanges on it wait for the program: to read on, to have more to send.
+    pub(crate) waits: u32,
     pub(crate) dialed: Moment,
-    /// How long connecting took, until a request has taken note of it.
-    pub(crate) connect: Option<std::time::Duration>,
+    /// How long making it took, until a request has taken note of it.
+    pub(crate) made: Made,
+    /// When TLS began, for each address at which it did.
+    pub(crate) handshakes: Vec<(Key, Moment)>,
     /// Several addresses are being tried for it; nothing where there is but one.
     pub(crate) race: Option<Box<Race>>,
     /// When it became idle, as a number that only grows.
     idle_since: u64,
+}
+
+/// How long it took to make a connection, and the parts of that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) resolve: Option<Duration>,
+    pub(crate) connect: Option<Duration>,
+    pub(crate) tls: Option<Duration>,
 }
 
 /// The addresses of a host as they are tried for one connection (RFC 8305 §5): the first that connects is it. It counts
@@ -227,6 +243,7 @@ impl Pool {
     /// A connection is being dialed.
     pub(crate) fn dial(&mut self, route: usize, now: Moment) -> usize {
         let entry = &mut self.routes[route];
+        let made = Made { resolve: entry.resolve.take(), ..Made::default() };
         entry.connections += 1;
         entry.coming += 1;
         if entry.session.is_none() {
@@ -238,8 +255,10 @@ impl Pool {
             state: State::Dialing,
             served: 0,
             in_flight: 0,
+            waits: 0,
             dialed: now,
-            connect: None,
+            made,
+            handshakes: Vec::new(),
             race: None,
             idle_since: 0,
         })
@@ -248,7 +267,10 @@ impl Pool {
     pub(crate) fn opened(&mut self, connection: usize, now: Moment) {
         let entry = &mut self.connections[connection];
         entry.state = State::Busy;
-        entry.connect = Some(now.since(entry.dialed));
+        entry.made.connect = Some(now.since(entry.dialed));
+        let began = entry.handshakes.iter().find(|(key, _)| Some(*key) == entry.key);
+        entry.made.tls = began.map(|(_, began)| now.since(*began));
+        entry.handshakes = Vec::new();
         self.routes[entry.route].coming -= 1;
     }
 
@@ -390,6 +412,8 @@ impl Route {
             key,
             queue: VecDeque::new(),
             names: Names::Unknown,
+            asked: Moment::START,
+            resolve: None,
             connections: 0,
             coming: 0,
             idle: Vec::new(),
