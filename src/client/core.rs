@@ -214,7 +214,7 @@ impl Core {
         };
         let response = Response::new(id, method.clone(), url, meta, timings, collected);
         self.recorder.answered(response.status().as_u16(), response.version(), now.since(sent_at));
-        self.recorder.bytes(response.content().len());
+        self.recorder.bytes(usize::try_from(response.received()).unwrap_or(usize::MAX));
         self.finish(id, method, callback, Ok(response), now);
     }
 
