@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use aquests::{Client, Error, ErrorKind, Form, Outcome, Part, Request, RequestId, Response};
+use aquests::{Client, Error, ErrorKind, Form, Outcome, Part, Request, RequestId, Response, Versions};
 use support::{FAULTS, Folder, Peer, Python, must_end};
 
 /// What came of every request; there must be nothing else, and nothing twice.
@@ -145,7 +145,7 @@ fn requests_before_a_body_that_fails_are_answered() {
             }
             conn.echo()
         });
-        let mut client = Client::builder().pipeline(4).build().unwrap();
+        let mut client = Client::builder().versions(Versions::Http1).pipeline(4).build().unwrap();
         client.get(peer.url("/one")).unwrap();
         client.get(peer.url("/two")).unwrap();
         client.send(Request::put(peer.url("/bad")).body_reader(Failing(io::empty()), None)).unwrap();

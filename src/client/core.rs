@@ -6,13 +6,13 @@ use std::io;
 use std::time::Duration;
 
 use super::download::Sink;
-use super::exchange::{Alarms, Exchange, Exchanges, Sent, Stage};
+use super::exchange::{Alarms, Exchange, Exchanges, Sent, Stage, Upgrade};
 use super::outcome::{Failed, Outcome};
 use super::request::{Owner, Prepared};
 use super::response::{Response, Timings};
 use super::{BoxError, RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Connection, Pool, State, Waiting};
+use crate::pool::{Connection, Pool, Spoken, State, Waiting};
 use crate::protocols::semantics::{self, Body};
 use crate::protocols::{Established, ExchangeId, Refused, Replay, http1};
 use crate::reactor::{At, Chunk, Flow, Handler, Key, Moment, Reason, Sender};
@@ -267,7 +267,13 @@ impl Core {
 
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
-        let Connection { route, handshakes, .. } = self.pool.closed(connection);
+        let Connection { route, asked, handshakes, .. } = self.pool.closed(connection);
+        match self.pool.routes[route].spoken {
+            Spoken::Unknown if !opened => self.pool.speaks(route, Spoken::Unreached),
+            // Whoever asked got no answer.
+            Spoken::Asking if asked => self.pool.speaks(route, Spoken::Unknown),
+            _ => {}
+        }
         if !opened {
             let mut kind = ErrorKind::of(reason, false);
             let late = |limit: Duration| handshakes.iter().any(|(_, began)| *began + limit <= now);
@@ -312,17 +318,14 @@ impl Handler<Wire> for Core {
         self.settings.tls_timeout.map_or(Moment::NEVER, |timeout| at.now + timeout)
     }
 
-    fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
+    fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         self.to_close.extend(self.pool.won(at.tag as usize, at.key));
         if !self.pool.is(at.tag as usize, at.key) {
             // It lost its race, and closes when it asks for requests.
             return Wire::Http1(http1::Client::new());
         }
         self.pool.opened(at.tag as usize, at.now);
-        let route = self.pool.connections[at.tag as usize].route;
-        let depth = if self.pool.routes[route].pipeline { self.settings.pipeline } else { 1 };
-        let machine = http1::Client::new().limits(self.settings.http1_limits).pipeline(depth);
-        Wire::Http1(machine)
+        self.machine(at.tag as usize, &established)
     }
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
@@ -343,6 +346,7 @@ impl Handler<Wire> for Core {
             if self.pool.must_yield(route, age, self.settings.workers) {
                 break;
             }
+            let asking = self.asking(connection, id);
             let Some(exchange) = self.exchanges.get(id) else { continue };
             if let Err(trouble) = exchange.request.open() {
                 self.pool.routes[route].queue.pop_front();
@@ -353,7 +357,8 @@ impl Handler<Wire> for Core {
             }
             let body = exchange.request.outgoing();
             let in_parts = matches!(body, Body::Parts(_));
-            match to.send(id, Request::Http(semantics::Request { head: &exchange.request.head, body })) {
+            let head = asking.as_ref().unwrap_or(&exchange.request.head);
+            match to.send(id, Request::Http(semantics::Request { head, body })) {
                 Ok(()) => {
                     self.pool.routes[route].queue.pop_front();
                     self.pool.unrest(connection);
@@ -361,7 +366,9 @@ impl Handler<Wire> for Core {
                     entry.in_flight += 1;
                     let made = std::mem::take(&mut entry.made);
                     exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made });
-                    if entry.waits == 0 {
+                    let waits = entry.waits > 0;
+                    exchange.upgrade = if asking.is_some() { Upgrade::Asks } else { Upgrade::No };
+                    if !waits {
                         to.set_silence(Some(self.settings.timeout));
                     }
                     let settings = &self.settings;
@@ -378,6 +385,9 @@ impl Handler<Wire> for Core {
                         exchange.request.gave_all();
                         exchange.tell_progress();
                     }
+                    if asking.is_some() {
+                        self.asked(connection);
+                    }
                 }
                 // It must be alone on the connection: after the answers that are on their way.
                 Err(Refused::NotNow) => return,
@@ -391,6 +401,9 @@ impl Handler<Wire> for Core {
         }
         if to.slots() > 0 {
             self.pause(connection, to);
+        } else if self.has_waiting(route) {
+            // It has no room, or no more: others may have.
+            self.pool.line_up(route);
         }
     }
 
@@ -409,6 +422,10 @@ impl Handler<Wire> for Core {
                 }
             }
             semantics::Message::Head(head) => {
+                if exchange.upgrade != Upgrade::No && self.agrees(at.tag as usize, id, &head) {
+                    return Flow::Continue;
+                }
+                let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
                 let asks = exchange.request.streams.as_mut().and_then(|streams| streams.expect.take());
                 if let Some(plain) = asks
                     && head.status == 417
@@ -433,14 +450,34 @@ impl Handler<Wire> for Core {
         Flow::Continue
     }
 
+    fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
+        let machine = self.upgraded(at.tag as usize, id);
+        if machine.is_none()
+            && let Some(exchange) = self.exchanges.remove(id)
+        {
+            self.left(at.tag as usize, exchange.waits());
+            match exchange.upgrade {
+                // What was agreed to is between the user and the server, and nothing more can be asked here.
+                Upgrade::No => self.answer(exchange, at.now),
+                _ => {
+                    let words = "it switched to a protocol that was not asked for".to_owned();
+                    self.fail(exchange, ErrorKind::Protocol, words, at.now);
+                }
+            }
+        }
+        machine
+    }
+
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay) {
         let waits = self.exchanges.get(id).map_or(0, |exchange| exchange.waits());
         self.left(at.tag as usize, waits);
-        let Some(exchange) = self.exchanges.get(id) else { return };
-        let trouble = exchange.request.streams.as_mut().and_then(|streams| streams.trouble.take());
+        let streams = self.exchanges.get(id).and_then(|exchange| exchange.request.streams.as_mut());
+        let trouble = streams.and_then(|streams| streams.trouble.take());
         // Another exchange was given up, and the connection had to go with it: this one did nothing wrong.
         let ours = matches!(reason, Reason::Owner) || (matches!(reason, Reason::Body(_)) && trouble.is_none());
         let kind = if ours { ErrorKind::Closed } else { ErrorKind::of(reason, true) };
+        let confused = self.was_confused(at.tag as usize, id, kind);
+        let Some(exchange) = self.exchanges.get(id) else { return };
         let connection = &self.pool.connections[at.tag as usize];
         let route = &mut self.pool.routes[connection.route];
         let in_session = route.session.is_some();
@@ -451,7 +488,8 @@ impl Handler<Wire> for Core {
                 Replay::NotSent | Replay::NotProcessed => exchange.retries < SAFE_RETRIES,
                 // It stood behind an answer that ended the connection (RFC 9112 §9.3.2: tried again, not pipelined).
                 Replay::Unknown if ended => exchange.request.head.is_idempotent() && exchange.retries < SAFE_RETRIES,
-                Replay::Unknown if ours => {
+                // What confused it was not the request.
+                Replay::Unknown if ours || confused => {
                     exchange.request.head.is_idempotent()
                         && !exchange.collected.has_begun()
                         && exchange.retries < SAFE_RETRIES
@@ -467,7 +505,9 @@ impl Handler<Wire> for Core {
                 }
             };
         if again && exchange.restart() {
-            exchange.retries += 1;
+            // A server that takes a part of what it is sent, and leaves the rest for the next connection, gets on.
+            let vain = replay == Replay::Unknown || connection.served == 0;
+            exchange.retries += u8::from(vain);
             self.send_again(id);
         } else if let Some(exchange) = self.exchanges.remove(id) {
             let detail = match reason {

@@ -33,6 +33,17 @@ pub(super) struct Exchange {
     due: Moment,
     /// The earliest alarm that is set for it.
     alarm: Moment,
+    /// It asks for HTTP/2 in HTTP/1.1, or did: the server agreed.
+    pub(super) upgrade: Upgrade,
+}
+
+/// What an exchange has to do with a change of versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    #[default]
+    No,
+    Asks,
+    Agreed,
 }
 
 /// Where a request is on its way, as far as time limits go.
@@ -161,6 +172,7 @@ impl Exchanges {
             stage: Stage::Waiting,
             due: Moment::NEVER,
             alarm: Moment::NEVER,
+            upgrade: Upgrade::No,
         });
         let exchange = ExchangeId(u64::from(self.generation) << 32 | index as u64);
         self.by_request.insert(id, exchange);

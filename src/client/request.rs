@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::protocols::semantics::{Body, PreparedRequest};
 use crate::reactor::{Address, Flow};
 use crate::url::{Url, form_encode};
+use crate::wire::Versions;
 
 /// An HTTP request.
 ///
@@ -45,6 +46,7 @@ pub struct Request {
     address: Option<Address>,
     expect: bool,
     streams: Option<Box<Streams>>,
+    versions: Option<Versions>,
     wrong: Option<String>,
 }
 
@@ -97,6 +99,7 @@ impl Request {
             address: None,
             expect: false,
             streams: None,
+            versions: None,
             wrong: None,
         }
     }
@@ -327,6 +330,12 @@ impl Request {
         self
     }
 
+    /// Which versions of HTTP the server is asked in, whatever the client was told.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.versions = Some(versions);
+        self
+    }
+
     /// What is left of a request that is not sent.
     pub(super) fn into_owner(self) -> Owner {
         Owner { method: self.method, meta: self.meta, callback: self.callback }
@@ -376,18 +385,28 @@ impl Request {
         }
         Ok(Prepared {
             head,
+            may_upgrade: !has_body && !self.headers.iter().any(|(name, _)| is_private(name)),
             // What is streamed takes the place of what was given before.
             body: if streams { Vec::new() } else { mem::take(&mut self.body) },
             given: 0,
             streams: self.streams.take(),
             method: self.method.clone(),
             address: self.address.clone(),
+            versions: self.versions,
             url,
             meta: mem::take(&mut self.meta),
             callback: self.callback.take(),
             timeouts: self.timeouts,
         })
     }
+}
+
+/// Headers that keep a request from asking for an upgrade: a server that agrees may treat the request as if it had come
+/// twice, and one that does not understand may pass on what concerns the connection. Nothing that matters takes part.
+fn is_private(name: &str) -> bool {
+    const NAMES: [&str; 7] =
+        ["authorization", "connection", "cookie", "expect", "http2-settings", "proxy-authorization", "upgrade"];
+    NAMES.iter().any(|private| name.eq_ignore_ascii_case(private))
 }
 
 impl fmt::Debug for Request {
@@ -408,6 +427,9 @@ pub(crate) struct Prepared {
     pub(super) streams: Option<Box<Streams>>,
     pub(super) method: Method,
     pub(super) address: Option<Address>,
+    pub(super) versions: Option<Versions>,
+    /// It may ask for HTTP/2 on a plain connection.
+    pub(super) may_upgrade: bool,
     pub(super) url: Url,
     pub(super) meta: Extensions,
     pub(super) callback: Option<Callback>,

@@ -280,7 +280,9 @@ mod tests {
         let told = Arc::new(AtomicUsize::new(0));
         writer.on_room({
             let told = Arc::clone(&told);
-            move || drop(told.fetch_add(1, Ordering::SeqCst))
+            move || {
+                told.fetch_add(1, Ordering::SeqCst);
+            }
         });
         assert_eq!((writer.try_write(b"abc").unwrap(), writer.room()), (3, 1));
         assert_eq!((writer.try_write(b"def").unwrap(), writer.try_write(b"ef").unwrap()), (1, 0));
