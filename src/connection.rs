@@ -348,6 +348,10 @@ impl<P: Protocol> Connection<P> {
                 return Ok(false);
             }
             self.state = State::Handshaking;
+            #[cfg(feature = "tls")]
+            if self.transport.has_tls() {
+                self.deadlines.phase = self.deadlines.phase.min(handler.tls_begins(at));
+            }
         }
         #[cfg(feature = "tls")]
         if !self.begin_upgrade(at, lent)? {

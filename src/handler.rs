@@ -59,6 +59,14 @@ pub enum Chunk<'a> {
 /// [`Sender::send`] took ends exactly once, by a message that is `done`, by `on_failed`, by `switched`, or by a cancel of
 /// the handler's own; `on_closed` comes last, exactly once for every key that was ever given out.
 pub trait Handler<P: Protocol> {
+    /// The socket is connected and the handshake of TLS begins: when it must be over, if that is before the deadline of
+    /// [`Reactor::connect`](crate::reactor::Reactor::connect).
+    #[cfg(feature = "tls")]
+    fn tls_begins(&mut self, at: At) -> Moment {
+        let _ = at;
+        Moment::NEVER
+    }
+
     /// The transport is up: choose the machine, and how long the connection may be silent.
     fn connected(&mut self, at: At, established: Established<'_>) -> P;
 
