@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aquests::http::Method;
+use aquests::protocols::semantics::Version;
 use aquests::{Client, Outcome, Request, Response, Url};
 
 use crate::args::FetchArgs;
@@ -125,7 +126,8 @@ impl Printer<'_> {
 
     fn print(&mut self, url: &str, outcome: Outcome) -> Result<Reader, Failure> {
         if self.args.verbose {
-            say_sent(url, outcome.request_method(), self.parts);
+            let version = outcome.response().map_or(Version::Http11, Response::version);
+            say_sent(url, outcome.request_method(), version, self.parts);
         }
         let response = match outcome.into_result() {
             Ok(response) => response,
@@ -169,10 +171,10 @@ fn head(response: &Response) -> Vec<u8> {
     head
 }
 
-fn say_sent(url: &str, method: &Method, parts: &Parts) {
+fn say_sent(url: &str, method: &Method, version: Version, parts: &Parts) {
     // It was sent, so it is one.
     if let Ok(url) = Url::parse(url) {
-        note(&format!("> {method} {} HTTP/1.1", url.target()));
+        note(&format!("> {method} {} {version}", url.target()));
         let own_host = parts.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
         if !own_host {
             note(&format!("> host: {}", url.authority()));
