@@ -1,6 +1,7 @@
 //! How the reactor meets the rest of the program: one trait, lent to each turn and never stored. It sees the envelope of
 //! an event (which connection, which exchange, is it done); what a message means is between the handler and its protocol.
 
+use std::fmt;
 use std::time::Duration;
 
 use aquests_protocols::{Established, ExchangeId, Protocol, Refused, Replay};
@@ -112,7 +113,6 @@ pub trait Handler<P: Protocol> {
 }
 
 /// Sends on one connection, during [`Handler::pull`].
-#[derive(Debug)]
 pub struct Sender<'a, P> {
     pub(crate) protocol: &'a mut P,
     pub(crate) out: &'a mut Vec<u8>,
@@ -120,6 +120,17 @@ pub struct Sender<'a, P> {
     pub(crate) now: Moment,
     pub(crate) sent: bool,
     pub(crate) close: bool,
+    pub(crate) linger: bool,
+}
+
+// What is sent may be a secret.
+impl<P: fmt::Debug> fmt::Debug for Sender<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("protocol", &self.protocol)
+            .field("unwritten", &self.out.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Above so many bytes waiting to be written, nothing is pulled.
@@ -152,6 +163,12 @@ impl<P: Protocol> Sender<'_, P> {
     /// milliseconds.
     pub fn set_silence(&mut self, silence: Option<Duration>) {
         self.deadlines.set_silence(silence, self.now);
+    }
+
+    /// What is sent may wait until the sockets were looked at once more, without waiting for them: where answers are on
+    /// their way, more of them may be there by then, and one write does for several requests.
+    pub fn linger(&mut self) {
+        self.linger = true;
     }
 
     /// Closes the connection when everything is written.

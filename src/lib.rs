@@ -77,7 +77,7 @@ pub use logger::Logger;
 #[cfg(feature = "client")]
 pub use reactor::Flow;
 #[cfg(feature = "tls")]
-pub use reactor::TlsSettings;
+pub use reactor::{TlsSettings, TlsVersion};
 #[cfg(feature = "client")]
 pub use report::{Interval, Latency, Report};
 #[cfg(feature = "client")]

@@ -27,7 +27,7 @@ use crate::timers::{Alarms, Missed};
 pub use crate::transport::Address;
 use crate::transport::Transport;
 #[cfg(feature = "tls")]
-pub use crate::transport::{ServerTls, Tls, TlsSettings};
+pub use crate::transport::{ServerTls, Tls, TlsSettings, TlsVersion};
 
 /// The name of a connection: its place in the slab, and a generation, so that what is late hits nobody else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

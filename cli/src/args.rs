@@ -67,6 +67,9 @@ pub(crate) struct FetchArgs {
     #[command(flatten)]
     pub(crate) request: RequestArgs,
 
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
     /// Connect to this address and port, whatever the URL names
     #[arg(long, value_parser = units::address, value_name = "HOST:PORT")]
     #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
@@ -94,6 +97,10 @@ Exit status: 0 all requests were answered, 1 some were not or a threshold was mi
 pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
+
+    /// Without a URL: let the target in this process speak TLS
+    #[arg(long = "tls")]
+    pub(crate) with_tls: bool,
 
     /// Connections in all
     #[arg(short, long, default_value = "50", value_parser = units::size, value_name = "NUMBER")]
@@ -138,6 +145,9 @@ pub(crate) struct LoadArgs {
 
     #[command(flatten)]
     pub(crate) request: RequestArgs,
+
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 
     /// Connect to this host and port, whatever the URL names
     #[arg(long, value_parser = units::place, value_name = "HOST:PORT")]
@@ -237,6 +247,42 @@ impl RequestArgs {
     }
 }
 
+/// Whom to trust over TLS, and who to be.
+#[derive(Debug, Args)]
+pub(crate) struct TlsArgs {
+    /// Believe any certificate: who is on the way can read and change everything
+    #[arg(short = 'k', long)]
+    pub(crate) insecure: bool,
+
+    /// Trust the certificates in this file (PEM) instead of those of the system
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// Show this certificate (PEM, its chain behind it) to servers that ask for one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM) [default: in the file of --cert]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Ask for this name, and want it in the certificate, whatever the URL names
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sni: Option<String>,
+
+    /// Speak TLS 1.2 only
+    #[arg(long = "tls1.2", conflicts_with = "tls13")]
+    pub(crate) tls12: bool,
+
+    /// Speak TLS 1.3 only
+    #[arg(long = "tls1.3")]
+    pub(crate) tls13: bool,
+
+    /// Begin every connection with a full handshake
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+}
+
 /// Serves a target to try requests and loads on
 ///
 /// An HTTP/1.1 server that answers from memory: / (a short text), /bytes/N and /chunked/N (N bytes, announced or in
@@ -252,4 +298,16 @@ pub(crate) struct TargetArgs {
     #[cfg(unix)]
     #[arg(long, value_name = "PATH", conflicts_with = "listen")]
     pub(crate) unix_socket: Option<PathBuf>,
+
+    /// Speak TLS, with a certificate for localhost, 127.0.0.1 and ::1 that is made now; says where its authority is
+    #[arg(long)]
+    pub(crate) tls: bool,
+
+    /// Speak TLS with this certificate (PEM, its chain behind it)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM) [default: in the file of --cert]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
 }

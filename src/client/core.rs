@@ -338,6 +338,9 @@ impl Handler<Wire> for Core {
         if self.pool.connections[connection].state == State::Closing {
             return to.close();
         }
+        if self.pool.connections[connection].in_flight > 0 {
+            to.linger();
+        }
         while to.slots() > 0 {
             if !self.has_waiting(route) {
                 break;

@@ -93,6 +93,7 @@ fn configuration(folder: &Path, port: u16, locations: &str, listen: &str) -> Str
         http {{
             access_log off;
             log_format uri $request_uri;
+            log_format tls \"$ssl_protocol $ssl_session_reused $connection\";
             default_type text/plain;
             client_body_temp_path {folder}/body;
             proxy_temp_path {folder}/proxy;

@@ -16,8 +16,8 @@ use aquests::{Client, Form, Part, Request};
 use crate::args::FetchArgs;
 use crate::output::{Failure, Sink, note};
 use crate::request::{Parts, STDIN};
-use crate::terminal;
 use crate::units::Field;
+use crate::{terminal, tls};
 use bar::{Bar, FRAME};
 use printer::{End, Printer};
 
@@ -40,6 +40,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
     let mut client = Client::builder()
         .workers(args.urls.len().min(WORKERS))
         .connect_timeout(args.connect_timeout)
+        .tls(tls::settings(&args.tls, None)?)
         .timeout(args.timeout.unwrap_or_default().saturating_add(SILENCE))
         .build()?;
     let length = match (&parts.body, &parts.file) {

@@ -8,6 +8,7 @@ use aquests::load::Plan;
 use crate::args::LoadArgs;
 use crate::output::Failure;
 use crate::request::Parts;
+use crate::tls;
 use crate::units::Place;
 
 /// A load that can be run.
@@ -27,9 +28,20 @@ pub(super) struct Job<'a> {
 /// As hey and oha.
 const REQUESTS: u64 = 200;
 
+/// Where a target in this process listens, and what is to be trusted there (PEM) if that is not known.
+#[derive(Debug)]
+pub(super) struct Embedded {
+    pub(super) url: String,
+    pub(super) authority: Option<String>,
+}
+
 /// Whether the target is to be one in this process: where no server is named.
 pub(super) fn is_embedded(args: &LoadArgs) -> Result<bool, Failure> {
     let embedded = args.url.as_deref().is_none_or(|url| url.starts_with('/'));
+    if args.with_tls && !embedded {
+        let sentence = "--tls is for a target in this process: a URL says so itself, as https://";
+        return Err(Failure::Usage(sentence.to_owned()));
+    }
     if embedded && connect_to(args).is_some() {
         let sentence = "with --connect-to or --unix-socket, a URL must say what to ask for: http://localhost/";
         return Err(Failure::Usage(sentence.to_owned()));
@@ -46,13 +58,14 @@ fn connect_to(args: &LoadArgs) -> Option<String> {
 }
 
 impl<'a> Job<'a> {
-    /// `embedded`: where the target in this process listens.
-    pub(super) fn new(args: &'a LoadArgs, embedded: Option<&str>) -> Result<Self, Failure> {
+    /// `embedded`: the target in this process.
+    pub(super) fn new(args: &'a LoadArgs, embedded: Option<&Embedded>) -> Result<Self, Failure> {
         let path = args.url.as_deref().unwrap_or("/");
         let url = match embedded {
-            Some(place) => format!("{}{path}", place.trim_end_matches('/')),
+            Some(target) => format!("{}{path}", target.url.trim_end_matches('/')),
             None => path.to_owned(),
         };
+        let tls = tls::settings(&args.tls, embedded.and_then(|target| target.authority.as_deref()))?;
         let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
         let parts = Parts::read(&args.request)?;
         let mut plan = Plan::new(&url)?
@@ -67,7 +80,8 @@ impl<'a> Job<'a> {
             .warm_up(args.warm_up)
             .timeout(args.timeout)
             .connect_timeout(args.connect_timeout)
-            .wait_for_ongoing(args.wait);
+            .wait_for_ongoing(args.wait)
+            .tls(tls);
         for (name, value) in &parts.headers {
             plan = plan.header(name, value);
         }

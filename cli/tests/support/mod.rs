@@ -136,21 +136,45 @@ impl Drop for Running {
 /// `aquests target`, running.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
+    scheme: &'static str,
+    /// The file with what signed its certificate.
+    pub(crate) authority: Option<String>,
     pub(crate) running: Running,
 }
 
 impl Target {
     pub(crate) fn start() -> Self {
-        let mut child = command(&["target", "--listen", "127.0.0.1:0"]).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().trim_end_matches('/').parse().unwrap();
+        Self::with("http", &[])
+    }
+
+    /// One with TLS, as these options want it.
+    pub(crate) fn secure(options: &[&str]) -> Self {
+        Self::with("https", options)
+    }
+
+    fn with(scheme: &'static str, options: &[&str]) -> Self {
+        let mut command = command(&[&["target", "--listen", "127.0.0.1:0"], options].concat());
+        // It is killed, and what it leaves goes with the build.
+        let mut child = command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR")).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            line.trim().to_owned()
+        };
+        let first = line();
+        let address = first.strip_prefix(&format!("listening on {scheme}://")).unwrap_or_else(|| panic!("{first}"));
+        let address = address.trim_end_matches('/').parse().unwrap();
+        let authority = options.contains(&"--tls").then(|| {
+            let second = line();
+            second.strip_prefix("clients trust it with --cacert ").unwrap_or_else(|| panic!("{second}")).to_owned()
+        });
         let err = child.stderr.take().map(collect);
-        Self { address, running: Running { child, out: None, err } }
+        Self { address, scheme, authority, running: Running { child, out: None, err } }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// Sends bytes, and reads until the connection ends.
