@@ -72,6 +72,8 @@ pub(crate) struct Ready {
     paused: bool,
     /// The machine was told something from outside, and may have something to say about it.
     told: bool,
+    /// The handler is asked for requests even where there is no room: the connection is new, or was woken.
+    woken: bool,
 }
 
 /// What all connections of a reactor lend from it: one at a time needs them.
@@ -141,7 +143,7 @@ impl<P: Protocol> Connection<P> {
             transport,
             tag,
             generation,
-            ready: Ready::default(),
+            ready: Ready { woken: true, ..Ready::default() },
             listed: false,
             state: State::Connecting,
             deadlines: Deadlines::new(deadline),
@@ -182,11 +184,26 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
+    /// The owner has something for the handler to do.
+    pub(crate) fn wake(&mut self) {
+        self.ready.woken = true;
+    }
+
     /// Whatever paused the machine may be over.
     pub(crate) fn unpause(&mut self) {
         self.ready.paused = false;
         self.ready.told = true;
         self.need = 0;
+    }
+
+    /// Its deadline has passed: whether that is its end. The handler may know better.
+    pub(crate) fn is_over<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> bool {
+        let State::Open(protocol) = &mut self.state else { return true };
+        let (out, deadlines) = (&mut self.out, &mut self.deadlines);
+        let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false };
+        let over = handler.on_deadline(at, &mut sender);
+        self.ready.told = true;
+        over || sender.close || self.deadlines.phase <= at.now
     }
 
     /// Does everything that can be done now.
@@ -397,6 +414,7 @@ impl<P: Protocol> Connection<P> {
             look = self.send(at, handler, out)?;
             if look {
                 self.ready.paused = false;
+                self.need = 0;
             }
             let readable = self.ready.readable && !self.ready.paused;
             if budget == 0 && (readable || look) {
@@ -502,7 +520,7 @@ impl<P: Protocol> Connection<P> {
     fn send<H: Handler<P>>(&mut self, at: At, handler: &mut H, out: &mut Vec<u8>) -> Result<bool, Reason> {
         let State::Open(protocol) = &mut self.state else { return Ok(false) };
         let mut sent = false;
-        if out.len() < HIGH_WATER && protocol.slots() > 0 {
+        if out.len() < HIGH_WATER && (mem::take(&mut self.ready.woken) || protocol.slots() > 0) {
             let deadlines = &mut self.deadlines;
             let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false };
             handler.pull(at, &mut sender);

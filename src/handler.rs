@@ -62,7 +62,8 @@ pub trait Handler<P: Protocol> {
     /// The transport is up: choose the machine, and how long the connection may be silent.
     fn connected(&mut self, at: At, established: Established<'_>) -> P;
 
-    /// There is room for requests: send until [`Sender::slots`] is 0 or nothing is left to send.
+    /// There is room for requests: send until [`Sender::slots`] is 0 or nothing is left to send. Also asked once when a
+    /// connection has opened and after [`Reactor::wake`](crate::reactor::Reactor::wake), with room or without.
     fn pull(&mut self, at: At, to: &mut Sender<'_, P>);
 
     /// The next part of a body that was announced, at most `room` bytes.
@@ -76,6 +77,14 @@ pub trait Handler<P: Protocol> {
 
     /// An exchange ended without its whole answer.
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay);
+
+    /// The deadline that [`Sender::set_deadline`] set has passed. `true`: the connection closes, with
+    /// [`Reason::Deadline`]. Where only some of its exchanges are late, give those up, set the next deadline, and say
+    /// `false`.
+    fn on_deadline(&mut self, at: At, to: &mut Sender<'_, P>) -> bool {
+        let _ = (at, to);
+        true
+    }
 
     /// The peer agreed to speak another protocol from here on: its machine, or `None` to close.
     fn switched(&mut self, at: At, id: ExchangeId) -> Option<P> {

@@ -23,6 +23,7 @@
 //! |---|---|
 //! | none | the reactor |
 //! | `http1` (default) | the client, with HTTP/1.1 |
+//! | `http2` (default) | HTTP/2, where a server has it; brings `http1` |
 //! | `tls` (default) | TLS, for the client and for protocols of one's own |
 //! | `load` | load generation |
 //! | `full` | all of them |
@@ -80,3 +81,5 @@ pub use report::{Interval, Latency, Report};
 pub use resolve::Resolver;
 #[cfg(feature = "client")]
 pub use url::Url;
+#[cfg(feature = "client")]
+pub use wire::Versions;

@@ -295,6 +295,9 @@ impl<P: Protocol> Reactor<P> {
 
     /// Lets a connection pull: it may have been quiet because nothing was queued.
     pub fn wake(&mut self, key: Key) {
+        if let Some(connection) = self.inner.get(key) {
+            connection.wake();
+        }
         self.inner.list(key);
     }
 
@@ -493,7 +496,14 @@ impl<P: Protocol> Inner<P> {
         }
         match connection.deadlines.ring(due, now, &mut self.alarms, key) {
             None => {}
-            Some(Missed::Phase) => self.close(key, Reason::Deadline, handler),
+            Some(Missed::Phase) => {
+                let at = At { key, tag: connection.tag, now };
+                if connection.is_over(at, handler) {
+                    self.close(key, Reason::Deadline, handler);
+                } else {
+                    self.list(key);
+                }
+            }
             Some(Missed::Silence) => self.close(key, Reason::Silent, handler),
         }
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aquests::Versions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::threshold::Threshold;
@@ -108,9 +109,13 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'q', long, value_parser = units::rate, value_name = "NUMBER")]
     pub(crate) rate: Option<f64>,
 
-    /// Requests on their way at once on one connection (pipelining)
+    /// Requests on their way at once on one connection: streams of HTTP/2, or the pipeline of HTTP/1.1
     #[arg(short = 'p', long, default_value = "1", value_parser = units::depth, value_name = "NUMBER")]
     pub(crate) depth: u16,
+
+    /// Ask for HTTP/2 on plain http with the first request of each connection
+    #[arg(long, conflicts_with_all = ["http1", "http2"])]
+    pub(crate) upgrade: bool,
 
     /// Threads, each with its share of the connections
     #[arg(long, default_value = "1", value_parser = units::size, value_name = "NUMBER")]
@@ -207,10 +212,29 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'A', long, value_name = "TYPES")]
     pub(crate) accept: Option<String>,
 
+    /// Speak HTTP/1.1 only
+    #[arg(long = "http1.1", conflicts_with = "http2")]
+    pub(crate) http1: bool,
+
+    /// Speak HTTP/2 only, on plain http without asking whether the server knows it
+    #[arg(long)]
+    pub(crate) http2: bool,
+
     /// Connect to this unix socket, whatever the URL names
     #[cfg(unix)]
     #[arg(long, value_name = "PATH")]
     pub(crate) unix_socket: Option<PathBuf>,
+}
+
+impl RequestArgs {
+    /// Which versions of HTTP the server is asked in.
+    pub(crate) fn versions(&self) -> Versions {
+        match (self.http1, self.http2) {
+            (true, _) => Versions::Http1,
+            (_, true) => Versions::Http2,
+            _ => Versions::Any,
+        }
+    }
 }
 
 /// Whom to trust over TLS, and who to be.

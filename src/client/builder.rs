@@ -10,7 +10,10 @@ use super::{BoxError, Callback, Client, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::logger::Logger;
 use crate::protocols::http1;
+#[cfg(feature = "http2")]
+use crate::protocols::http2;
 use crate::resolve::{self, Resolver};
+use crate::wire::Versions;
 
 /// Makes a [`Client`].
 #[must_use = "a builder does nothing until `build`"]
@@ -34,6 +37,9 @@ pub(super) struct Settings {
     pub(super) reply_limit: usize,
     pub(super) buffer_limit: usize,
     pub(super) http1_limits: http1::Limits,
+    pub(super) versions: Versions,
+    #[cfg(feature = "http2")]
+    pub(super) http2: http2::Settings,
     pub(super) logger: Logger,
     #[cfg(feature = "tls")]
     pub(super) tls: crate::reactor::TlsSettings,
@@ -53,6 +59,9 @@ impl Default for Builder {
             reply_limit: 64 << 20,
             buffer_limit: 256 << 20,
             http1_limits: http1::Limits::default(),
+            versions: Versions::Any,
+            #[cfg(feature = "http2")]
+            http2: http2::Settings::default(),
             logger: Logger::default(),
             #[cfg(feature = "tls")]
             tls: Default::default(),
@@ -150,6 +159,26 @@ impl Builder {
     /// Requests sent on one HTTP/1.1 connection before the first is answered: 1. Only idempotent ones follow another.
     pub fn pipeline(mut self, depth: u16) -> Self {
         self.settings.pipeline = depth.max(1);
+        self
+    }
+
+    /// Which versions of HTTP servers are asked in, where a request says nothing else: [`Versions::Any`].
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.settings.versions = versions;
+        self
+    }
+
+    /// Requests on their way at once on one HTTP/2 connection, as far as the server allows them: 100.
+    #[cfg(feature = "http2")]
+    pub fn streams(mut self, streams: u32) -> Self {
+        self.settings.http2 = self.settings.http2.streams(streams.max(1));
+        self
+    }
+
+    /// Windows and limits of HTTP/2: see [`http2::Settings`]. It also says how many [`streams`](Self::streams).
+    #[cfg(feature = "http2")]
+    pub fn http2_settings(mut self, settings: http2::Settings) -> Self {
+        self.settings.http2 = settings;
         self
     }
 

@@ -4,13 +4,13 @@
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use super::exchange::{Exchange, Exchanges, Sent};
+use super::exchange::{Exchange, Exchanges, Sent, Upgrade};
 use super::outcome::{Failed, Outcome};
 use super::request::{Owner, Prepared};
 use super::response::{Response, Timings};
 use super::{RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Connection, Pool, State, Waiting};
+use crate::pool::{Connection, Pool, Spoken, State, Waiting};
 use crate::protocols::semantics::{self, Body};
 use crate::protocols::{Established, ExchangeId, Refused, Replay, http1};
 use crate::reactor::{At, Flow, Handler, Key, Moment, Reason, Sender};
@@ -219,7 +219,13 @@ impl Core {
 
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
-        let route = self.pool.closed(connection).route;
+        let Connection { route, asked, .. } = self.pool.closed(connection);
+        match self.pool.routes[route].spoken {
+            Spoken::Unknown if !opened => self.pool.speaks(route, Spoken::Unreached),
+            // Whoever asked got no answer.
+            Spoken::Asking if asked => self.pool.speaks(route, Spoken::Unknown),
+            _ => {}
+        }
         if !opened {
             let kind = ErrorKind::of(reason, false);
             let detail = match kind {
@@ -256,17 +262,14 @@ impl Core {
 }
 
 impl Handler<Wire> for Core {
-    fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
+    fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         self.to_close.extend(self.pool.won(at.tag as usize, at.key));
         if !self.pool.is(at.tag as usize, at.key) {
             // It lost its race, and closes when it asks for requests.
             return Wire::Http1(http1::Client::new());
         }
         self.pool.opened(at.tag as usize, at.now);
-        let route = self.pool.connections[at.tag as usize].route;
-        let depth = if self.pool.routes[route].pipeline { self.settings.pipeline } else { 1 };
-        let machine = http1::Client::new().limits(self.settings.http1_limits).pipeline(depth);
-        Wire::Http1(machine)
+        self.machine(at.tag as usize, &established)
     }
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
@@ -287,9 +290,10 @@ impl Handler<Wire> for Core {
             if self.pool.must_yield(route, age, self.settings.workers) {
                 break;
             }
+            let asking = self.asking(connection, id);
             let Some(exchange) = self.exchanges.get(id) else { continue };
-            let request =
-                semantics::Request { head: &exchange.request.head, body: Body::Whole(&exchange.request.body) };
+            let head = asking.as_ref().unwrap_or(&exchange.request.head);
+            let request = semantics::Request { head, body: Body::Whole(&exchange.request.body) };
             match to.send(id, Request::Http(request)) {
                 Ok(()) => {
                     self.pool.routes[route].queue.pop_front();
@@ -298,6 +302,10 @@ impl Handler<Wire> for Core {
                     entry.in_flight += 1;
                     let connect = entry.connect.take();
                     exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, connect });
+                    exchange.upgrade = if asking.is_some() { Upgrade::Asks } else { Upgrade::No };
+                    if asking.is_some() {
+                        self.asked(connection);
+                    }
                     to.set_silence(Some(self.settings.timeout));
                 }
                 // It must be alone on the connection: after the answers that are on their way.
@@ -312,6 +320,9 @@ impl Handler<Wire> for Core {
         }
         if to.slots() > 0 {
             self.pause(connection, to);
+        } else if self.has_waiting(route) {
+            // It has no room, or no more: others may have.
+            self.pool.line_up(route);
         }
     }
 
@@ -327,6 +338,10 @@ impl Handler<Wire> for Core {
         match message {
             semantics::Message::Informational(_) => {}
             semantics::Message::Head(head) => {
+                if exchange.upgrade != Upgrade::No && self.agrees(at.tag as usize, id, &head) {
+                    return Flow::Continue;
+                }
+                let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
                 exchange.collected.head(&head);
                 self.buffered += exchange.collected.size();
             }
@@ -355,12 +370,31 @@ impl Handler<Wire> for Core {
         Flow::Continue
     }
 
+    fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
+        let machine = self.upgraded(at.tag as usize, id);
+        if machine.is_none()
+            && let Some(exchange) = self.exchanges.remove(id)
+        {
+            self.left(at.tag as usize);
+            match exchange.upgrade {
+                // What was agreed to is between the user and the server, and nothing more can be asked here.
+                Upgrade::No => self.answer(exchange, at.now),
+                _ => {
+                    let words = "it switched to a protocol that was not asked for".to_owned();
+                    self.fail(exchange, ErrorKind::Protocol, words, at.now);
+                }
+            }
+        }
+        machine
+    }
+
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay) {
         self.left(at.tag as usize);
-        let Some(exchange) = self.exchanges.get(id) else { return };
         // Another exchange was given up, and the connection had to go with it: this one did nothing wrong.
         let ours = matches!(reason, Reason::Owner);
         let kind = if ours { ErrorKind::Closed } else { ErrorKind::of(reason, true) };
+        let confused = self.was_confused(at.tag as usize, id, kind);
+        let Some(exchange) = self.exchanges.get(id) else { return };
         let connection = &self.pool.connections[at.tag as usize];
         let route = &mut self.pool.routes[connection.route];
         let in_session = route.session.is_some();
@@ -371,7 +405,8 @@ impl Handler<Wire> for Core {
                 Replay::NotSent | Replay::NotProcessed => exchange.retries < SAFE_RETRIES,
                 // It stood behind an answer that ended the connection (RFC 9112 §9.3.2: tried again, not pipelined).
                 Replay::Unknown if ended => exchange.request.head.is_idempotent() && exchange.retries < SAFE_RETRIES,
-                Replay::Unknown if ours => {
+                // What confused it was not the request.
+                Replay::Unknown if ours || confused => {
                     exchange.request.head.is_idempotent()
                         && !exchange.collected.has_begun()
                         && exchange.retries < SAFE_RETRIES
@@ -387,7 +422,9 @@ impl Handler<Wire> for Core {
                 }
             };
         if again {
-            exchange.retries += 1;
+            // A server that takes a part of what it is sent, and leaves the rest for the next connection, gets on.
+            let vain = replay == Replay::Unknown || connection.served == 0;
+            exchange.retries += u8::from(vain);
             exchange.sent = None;
             let (age, route) = (exchange.id.0, exchange.route);
             self.pool.enqueue(route, Waiting { age, id });

@@ -23,6 +23,17 @@ pub(super) struct Exchange {
     /// How often it was sent before.
     pub(super) retries: u8,
     pub(super) collected: Collected,
+    /// It asks for HTTP/2 in HTTP/1.1, or did: the server agreed.
+    pub(super) upgrade: Upgrade,
+}
+
+/// What an exchange has to do with a change of versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    #[default]
+    No,
+    Asks,
+    Agreed,
 }
 
 /// What is known of an exchange that was written to a connection.
@@ -59,6 +70,7 @@ impl Exchanges {
             queued: now,
             retries: 0,
             collected: Collected::default(),
+            upgrade: Upgrade::No,
         });
         let exchange = ExchangeId(u64::from(self.generation) << 32 | index as u64);
         self.by_request.insert(id, exchange);

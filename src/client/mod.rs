@@ -13,6 +13,7 @@ mod pump;
 mod request;
 mod response;
 mod session;
+mod versions;
 
 use std::fmt;
 use std::io;
@@ -194,7 +195,7 @@ impl Client {
 
     /// A connection of one's own to the server of a URL.
     pub fn open(&mut self, url: &str) -> Result<Session, Error> {
-        let key = RouteKey::new(&Url::parse(url)?, None);
+        let key = RouteKey::new(&Url::parse(url)?, None, self.core.settings.versions);
         let route = self.core.open(key);
         Ok(Session::new(route, Arc::clone(&self.shared)))
     }

@@ -11,16 +11,13 @@ use super::core::Core;
 use super::handle::Command;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Names, Race, RouteKey};
+use crate::pool::{Names, Race, RouteKey, Spoken};
 use crate::reactor::{Address, At, Key, Moment, Reactor, Reason};
 use crate::resolve::{Found, Lookups};
 #[cfg(feature = "tls")]
 use crate::url::Scheme;
-use crate::wire::Wire;
+use crate::wire::{Versions, Wire};
 
-/// What is offered over TLS (RFC 7301).
-#[cfg(feature = "tls")]
-const ALPN: &[&[u8]] = &[b"http/1.1"];
 /// How long an address is tried before the next one is tried beside it: RFC 8305 §8.
 const ATTEMPT: Duration = Duration::from_millis(250);
 /// Addresses that are tried at once for one connection.
@@ -130,7 +127,8 @@ impl Core {
         session: Option<usize>,
         now: Moment,
     ) {
-        let key = RouteKey::new(&request.url, request.address.clone());
+        let versions = request.versions.unwrap_or(self.settings.versions);
+        let key = RouteKey::new(&request.url, request.address.clone(), versions);
         let route = match session {
             None => self.pool.route(&key),
             Some(route) => {
@@ -191,7 +189,12 @@ impl Core {
         }
         let entry = &self.pool.routes[route];
         // Those that are coming will take what waits. Those that are busy may take long.
-        if entry.coming * usize::from(self.settings.pipeline) >= entry.queue.len() {
+        if entry.coming * self.depth(route) >= entry.queue.len() {
+            return Served::Enough;
+        }
+        // The first connection tells which version is spoken, and so how many are needed.
+        let decides = !entry.key.is_plain() && entry.key.versions == Versions::Any && cfg!(feature = "http2");
+        if decides && entry.spoken == Spoken::Unknown && entry.coming > 0 {
             return Served::Enough;
         }
         if let Some(connection) = self.pool.take_idle(route) {
@@ -217,6 +220,19 @@ impl Core {
             None => return Served::Enough,
         }
         Served::More
+    }
+
+    /// How many requests a connection of a route takes at once, as far as is known.
+    fn depth(&self, route: usize) -> usize {
+        #[cfg(feature = "http2")]
+        {
+            let route = &self.pool.routes[route];
+            if route.spoken == Spoken::Http2 || route.key.versions == Versions::Http2 {
+                return self.settings.http2.most_streams() as usize;
+            }
+        }
+        let _ = route;
+        usize::from(self.settings.pipeline)
     }
 
     /// Where the next connection of a route goes. `None`: its name is being resolved, or has no address and the requests
@@ -295,7 +311,7 @@ impl Core {
         {
             let key = &self.pool.routes[self.pool.connections[connection].route].key;
             if key.scheme == Scheme::Https {
-                let tls = self.settings.tls.connect(&key.host, ALPN);
+                let tls = self.settings.tls.connect(&key.host, key.versions.alpn());
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
                 return reactor.connect_tls(address, &tls, connection as u64, deadline);
             }

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::protocols::semantics::PreparedRequest;
 use crate::reactor::Address;
 use crate::url::{Url, form_encode};
+use crate::wire::Versions;
 
 /// An HTTP request.
 ///
@@ -36,6 +37,7 @@ pub struct Request {
     callback: Option<Callback>,
     timeout: Option<Duration>,
     address: Option<Address>,
+    versions: Option<Versions>,
     wrong: Option<String>,
 }
 
@@ -62,6 +64,7 @@ impl Request {
             callback: None,
             timeout: None,
             address: None,
+            versions: None,
             wrong: None,
         }
     }
@@ -175,6 +178,12 @@ impl Request {
         self
     }
 
+    /// Which versions of HTTP the server is asked in, whatever the client was told.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.versions = Some(versions);
+        self
+    }
+
     /// What is left of a request that is not sent.
     pub(super) fn into_owner(self) -> Owner {
         Owner { method: self.method, meta: self.meta, callback: self.callback }
@@ -217,15 +226,25 @@ impl Request {
         }
         Ok(Prepared {
             head,
+            may_upgrade: self.body.is_empty() && !self.headers.iter().any(|(name, _)| is_private(name)),
             body: mem::take(&mut self.body),
             method: self.method.clone(),
             address: self.address.clone(),
+            versions: self.versions,
             url,
             meta: mem::take(&mut self.meta),
             callback: self.callback.take(),
             timeout: self.timeout,
         })
     }
+}
+
+/// Headers that keep a request from asking for an upgrade: a server that agrees may treat the request as if it had come
+/// twice, and one that does not understand may pass on what concerns the connection. Nothing that matters takes part.
+fn is_private(name: &str) -> bool {
+    const NAMES: [&str; 7] =
+        ["authorization", "connection", "cookie", "expect", "http2-settings", "proxy-authorization", "upgrade"];
+    NAMES.iter().any(|private| name.eq_ignore_ascii_case(private))
 }
 
 impl fmt::Debug for Request {
@@ -243,6 +262,9 @@ pub(crate) struct Prepared {
     pub(super) body: Vec<u8>,
     pub(super) method: Method,
     pub(super) address: Option<Address>,
+    pub(super) versions: Option<Versions>,
+    /// It may ask for HTTP/2 on a plain connection.
+    pub(super) may_upgrade: bool,
     pub(super) url: Url,
     pub(super) meta: Extensions,
     pub(super) callback: Option<Callback>,

@@ -70,7 +70,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
 }
 
 fn request(args: &FetchArgs, method: &Method, parts: &Parts, url: &str) -> Request {
-    let mut request = Request::new(method.clone(), url);
+    let mut request = Request::new(method.clone(), url).versions(args.request.versions());
     for (name, value) in &parts.headers {
         request = request.header(name.as_str(), value);
     }

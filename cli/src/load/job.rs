@@ -74,6 +74,8 @@ impl<'a> Job<'a> {
             .templates(!args.no_template)
             .connections(args.connections)
             .depth(args.depth)
+            .versions(args.request.versions())
+            .upgrade(args.upgrade)
             .threads(args.threads)
             .warm_up(args.warm_up)
             .timeout(args.timeout)
