@@ -200,7 +200,9 @@ fn a_server_that_forgot_http2_is_spoken_to_in_http1_again() {
                 conn.request()?;
                 conn.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")?;
                 // SETTINGS, the whole answer (:status 200), GOAWAY behind it.
-                conn.send(b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x88\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0")?;
+                conn.send(
+                    b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x88\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0",
+                )?;
                 return conn.stall();
             }
             let line = conn.line()?;
@@ -427,8 +429,7 @@ mod over_tls {
     fn only_the_connections_that_are_needed_are_made() {
         must_end(|| {
             let authority = Authority::new("root");
-            let server =
-                Nginx::secure_http2(folder(&authority), "location = /connection { return 200 $connection; }");
+            let server = Nginx::secure_http2(folder(&authority), "location = /connection { return 200 $connection; }");
             let mut client = trusting(&authority).workers(20).build().unwrap();
             for _ in 0..100 {
                 client.get(server.url("/connection")).unwrap();

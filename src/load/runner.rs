@@ -150,7 +150,8 @@ impl<'a> Runner<'a> {
             // Those that a rate does not need yet are connected, too.
             lines = lines.min(usize::try_from(share).unwrap_or(usize::MAX));
         }
-        let line = || Line { key: None, useful: false, idle: false, moved: false, tried: 0, asks: false, queue: Queue::EMPTY };
+        let line =
+            || Line { key: None, useful: false, idle: false, moved: false, tried: 0, asks: false, queue: Queue::EMPTY };
         Ok(Runner {
             plan,
             addresses,
