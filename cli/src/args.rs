@@ -131,6 +131,10 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'w', long)]
     pub(crate) wait: bool,
 
+    /// Use each connection for one request (connection: close)
+    #[arg(long, conflicts_with_all = ["http2", "upgrade"])]
+    pub(crate) disable_keepalive: bool,
+
     /// Send what looks like a template ({seq}, {rand:1:9}, …) as it is
     #[arg(long)]
     pub(crate) no_template: bool,

@@ -88,6 +88,10 @@ impl<'a> Job<'a> {
         for (name, value) in &parts.headers {
             plan = plan.header(name, value);
         }
+        if args.disable_keepalive {
+            // HTTP/2 has no word for it.
+            plan = plan.header("connection", "close").versions(aquests::Versions::Http1);
+        }
         if let Some(requests) = requests {
             plan = plan.requests(requests);
         }
