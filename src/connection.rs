@@ -74,18 +74,44 @@ pub(crate) struct Ready {
     told: bool,
     /// The handler is asked for requests even where there is no room: the connection is new, or was woken.
     woken: bool,
+    /// What is in `out` may wait for one more look at the socket.
+    linger: Linger,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Linger {
+    #[default]
+    No,
+    May,
+    Did,
 }
 
 /// What all connections of a reactor lend from it: one at a time needs them.
 pub(crate) struct Lent {
     read: Box<[u8]>,
-    out: Vec<u8>,
+    /// Empty buffers to write to. A connection keeps the one it was lent for as long as something is in it.
+    outs: Vec<Vec<u8>>,
     transport: transport::Lent,
 }
 
 impl Default for Lent {
     fn default() -> Self {
-        Self { read: vec![0; READ].into_boxed_slice(), out: Vec::with_capacity(4 << 10), transport: Default::default() }
+        Self { read: vec![0; READ].into_boxed_slice(), outs: Vec::new(), transport: Default::default() }
+    }
+}
+
+impl Lent {
+    fn take_out(&mut self) -> Vec<u8> {
+        self.outs.pop().unwrap_or_else(|| Vec::with_capacity(4 << 10))
+    }
+
+    fn give_back(&mut self, out: Vec<u8>) {
+        /// Small ones that are kept; of large ones, the first.
+        const SPARE: usize = 256;
+        let most = if self.outs.is_empty() { KEEP } else { LINGER };
+        if out.capacity() <= most && self.outs.len() < SPARE {
+            self.outs.push(out);
+        }
     }
 }
 
@@ -126,6 +152,8 @@ const BUDGET: usize = 256 << 10;
 const READ: usize = 64 << 10;
 /// How long a peer may go on sending after we are done with it, and how much.
 const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
+/// So much waits for another look at the socket, and no more.
+const LINGER: usize = 16 << 10;
 /// A shared buffer that a large request made larger than this is given back.
 const KEEP: usize = 1 << 20;
 
@@ -200,7 +228,7 @@ impl<P: Protocol> Connection<P> {
     pub(crate) fn is_over<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> bool {
         let State::Open(protocol) = &mut self.state else { return true };
         let (out, deadlines) = (&mut self.out, &mut self.deadlines);
-        let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false };
+        let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: false };
         let over = handler.on_deadline(at, &mut sender);
         self.ready.told = true;
         over || sender.close || self.deadlines.phase <= at.now
@@ -221,13 +249,22 @@ impl<P: Protocol> Connection<P> {
             },
         }
         let mut out = mem::take(&mut self.out);
-        let own = out.capacity() > 0;
-        if !own {
-            out = mem::take(&mut lent.out);
+        if out.capacity() == 0 {
+            out = lent.take_out();
         }
         let mut result = self.work(at, handler, &mut out, lent);
         // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
         let goodbye = result.is_err() && (!out.is_empty() || self.transport.is_pending());
+        if self.ready.linger == Linger::May
+            && matches!(result, Ok(After::Keep))
+            && !out.is_empty()
+            && out.len() < LINGER
+        {
+            self.ready.linger = Linger::Did;
+            self.out = out;
+            return After::Again;
+        }
+        self.ready.linger = Linger::No;
         let full = out.len() >= HIGH_WATER;
         let written = self.write(at, &mut out, lent);
         if let Err(error) = &written {
@@ -238,10 +275,10 @@ impl<P: Protocol> Connection<P> {
                 out.clear();
             }
         }
-        if !out.is_empty() {
+        if out.is_empty() {
+            lent.give_back(out);
+        } else {
             self.out = out;
-        } else if !own && out.capacity() <= KEEP {
-            lent.out = out;
         }
         match result {
             // What had no room before it was written has room now, and no readiness will tell.
@@ -311,6 +348,10 @@ impl<P: Protocol> Connection<P> {
                 return Ok(false);
             }
             self.state = State::Handshaking;
+            #[cfg(feature = "tls")]
+            if self.transport.has_tls() {
+                self.deadlines.phase = self.deadlines.phase.min(handler.tls_begins(at));
+            }
         }
         #[cfg(feature = "tls")]
         if !self.begin_upgrade(at, lent)? {
@@ -522,9 +563,12 @@ impl<P: Protocol> Connection<P> {
         let mut sent = false;
         if out.len() < HIGH_WATER && (mem::take(&mut self.ready.woken) || protocol.slots() > 0) {
             let deadlines = &mut self.deadlines;
-            let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false };
+            let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: false };
             handler.pull(at, &mut sender);
             sent = sender.sent;
+            if sender.linger && self.ready.linger == Linger::No {
+                self.ready.linger = Linger::May;
+            }
             if sender.close {
                 return Err(Reason::Owner);
             }

@@ -59,6 +59,14 @@ pub enum Chunk<'a> {
 /// [`Sender::send`] took ends exactly once, by a message that is `done`, by `on_failed`, by `switched`, or by a cancel of
 /// the handler's own; `on_closed` comes last, exactly once for every key that was ever given out.
 pub trait Handler<P: Protocol> {
+    /// The socket is connected and the handshake of TLS begins: when it must be over, if that is before the deadline of
+    /// [`Reactor::connect`](crate::reactor::Reactor::connect).
+    #[cfg(feature = "tls")]
+    fn tls_begins(&mut self, at: At) -> Moment {
+        let _ = at;
+        Moment::NEVER
+    }
+
     /// The transport is up: choose the machine, and how long the connection may be silent.
     fn connected(&mut self, at: At, established: Established<'_>) -> P;
 
@@ -112,6 +120,7 @@ pub struct Sender<'a, P> {
     pub(crate) now: Moment,
     pub(crate) sent: bool,
     pub(crate) close: bool,
+    pub(crate) linger: bool,
 }
 
 // What is sent may be a secret.
@@ -154,6 +163,12 @@ impl<P: Protocol> Sender<'_, P> {
     /// milliseconds.
     pub fn set_silence(&mut self, silence: Option<Duration>) {
         self.deadlines.set_silence(silence, self.now);
+    }
+
+    /// What is sent may wait until the sockets were looked at once more, without waiting for them: where answers are on
+    /// their way, more of them may be there by then, and one write does for several requests.
+    pub fn linger(&mut self) {
+        self.linger = true;
     }
 
     /// Closes the connection when everything is written.

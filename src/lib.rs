@@ -65,7 +65,8 @@ mod wire;
 pub use aquests_protocols as protocols;
 #[cfg(feature = "client")]
 pub use client::{
-    BoxError, Builder, Client, Handle, Outcome, Rejected, Request, RequestId, Response, Session, Timings,
+    BodyWriter, BoxError, Builder, Client, Form, Handle, Head, Outcome, Part, Progress, Rejected, Request, RequestId,
+    Response, Session, Timings,
 };
 #[cfg(feature = "client")]
 pub use error::{Error, ErrorKind, Phase};
@@ -73,6 +74,8 @@ pub use error::{Error, ErrorKind, Phase};
 pub use http;
 #[cfg(feature = "client")]
 pub use logger::Logger;
+#[cfg(feature = "client")]
+pub use reactor::Flow;
 #[cfg(feature = "tls")]
 pub use reactor::{TlsSettings, TlsVersion};
 #[cfg(feature = "client")]

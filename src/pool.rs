@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -50,6 +51,9 @@ pub(crate) struct Route {
     pub(crate) key: RouteKey,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) names: Names,
+    /// When the resolver was asked, and how long it took, until a connection has taken note of it.
+    pub(crate) asked: Moment,
+    pub(crate) resolve: Option<Duration>,
     pub(crate) spoken: Spoken,
     /// Connections in any state, those being dialed included.
     pub(crate) connections: usize,
@@ -119,9 +123,13 @@ pub(crate) struct Connection {
     /// Exchanges that were answered on it.
     pub(crate) served: u64,
     pub(crate) in_flight: u32,
+    /// How many times exchanges on it wait for the program: to read on, to have more to send.
+    pub(crate) waits: u32,
     pub(crate) dialed: Moment,
-    /// How long connecting took, until a request has taken note of it.
-    pub(crate) connect: Option<std::time::Duration>,
+    /// How long making it took, until a request has taken note of it.
+    pub(crate) made: Made,
+    /// When TLS began, for each address at which it did.
+    pub(crate) handshakes: Vec<(Key, Moment)>,
     /// HTTP/2 was taken for granted, because the server had it before.
     pub(crate) assumed: bool,
     /// HTTP/2 was asked for on it.
@@ -130,6 +138,14 @@ pub(crate) struct Connection {
     pub(crate) race: Option<Box<Race>>,
     /// When it became idle, as a number that only grows.
     idle_since: u64,
+}
+
+/// How long it took to make a connection, and the parts of that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) resolve: Option<Duration>,
+    pub(crate) connect: Option<Duration>,
+    pub(crate) tls: Option<Duration>,
 }
 
 /// The addresses of a host as they are tried for one connection (RFC 8305 §5): the first that connects is it. It counts
@@ -290,6 +306,7 @@ impl Pool {
     /// A connection is being dialed.
     pub(crate) fn dial(&mut self, route: usize, now: Moment) -> usize {
         let entry = &mut self.routes[route];
+        let made = Made { resolve: entry.resolve.take(), ..Made::default() };
         entry.connections += 1;
         entry.coming += 1;
         if entry.session.is_none() {
@@ -301,8 +318,10 @@ impl Pool {
             state: State::Dialing,
             served: 0,
             in_flight: 0,
+            waits: 0,
             dialed: now,
-            connect: None,
+            made,
+            handshakes: Vec::new(),
             assumed: false,
             asked: false,
             race: None,
@@ -313,7 +332,10 @@ impl Pool {
     pub(crate) fn opened(&mut self, connection: usize, now: Moment) {
         let entry = &mut self.connections[connection];
         entry.state = State::Busy;
-        entry.connect = Some(now.since(entry.dialed));
+        entry.made.connect = Some(now.since(entry.dialed));
+        let began = entry.handshakes.iter().find(|(key, _)| Some(*key) == entry.key);
+        entry.made.tls = began.map(|(_, began)| now.since(*began));
+        entry.handshakes = Vec::new();
         self.routes[entry.route].coming -= 1;
     }
 
@@ -455,6 +477,8 @@ impl Route {
             key,
             queue: VecDeque::new(),
             names: Names::Unknown,
+            asked: Moment::START,
+            resolve: None,
             spoken,
             connections: 0,
             coming: 0,

@@ -312,6 +312,25 @@ impl<P: Protocol> Reactor<P> {
         }
     }
 
+    /// Does between turns what [`Flow::Hold`] does in one.
+    pub fn hold(&mut self, key: Key, id: ExchangeId) {
+        if let Some((protocol, _)) = self.inner.get(key).and_then(Connection::protocol) {
+            protocol.hold(id);
+        }
+    }
+
+    /// Does between turns what [`Sender::set_silence`] does in one.
+    pub fn set_silence(&mut self, key: Key, silence: Option<Duration>) {
+        self.inner.read_clock();
+        let now = self.inner.now;
+        let Inner { connections, alarms, .. } = &mut self.inner;
+        let connection = connections.get_mut(key.index()).filter(|found| found.generation == key.generation());
+        if let Some(connection) = connection {
+            connection.deadlines.set_silence(silence, now);
+            connection.deadlines.arm(alarms, key);
+        }
+    }
+
     /// Gives an exchange up; it is not named again. The connection closes if that is the only way.
     pub fn cancel<H: Handler<P>>(&mut self, key: Key, id: ExchangeId, handler: &mut H) {
         let Some(connection) = self.inner.get(key) else { return };

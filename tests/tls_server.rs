@@ -18,7 +18,7 @@ use aquests::protocols::http1::Server;
 use aquests::protocols::semantics::{Body, Message, PreparedResponse, RequestHead, Response};
 use aquests::protocols::{Established, ExchangeId, Replay};
 use aquests::reactor::{At, Flow, Handler, Key, Listener, Reactor, Reason, Sender, ServerTls, Waker};
-use aquests::{Client, Error, ErrorKind, Request, TlsSettings};
+use aquests::{Client, Error, ErrorKind, Request, TlsSettings, Versions};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -145,7 +145,7 @@ impl Target {
 
     fn client(&self, workers: usize) -> Client {
         let settings = TlsSettings::new().roots_pem(self.authority.pem.as_str());
-        Client::builder().workers(workers).tls(settings).build().unwrap()
+        Client::builder().versions(Versions::Http1).workers(workers).tls(settings).build().unwrap()
     }
 
     /// Why the next connection that came to nothing closed.
@@ -220,7 +220,7 @@ fn large_bodies_pass_in_both_directions_at_once() {
 #[test]
 fn nobody_is_served_without_a_protocol_in_common() {
     must_end(|| {
-        let target = Target::start(&[b"h2"]);
+        let target = Target::start(&[b"spdy/1"]);
         let mut client = target.client(1);
         client.get(target.url("/")).unwrap();
         let error = fetch(&mut client).remove(0).unwrap_err();

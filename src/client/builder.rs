@@ -29,6 +29,10 @@ pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
+    pub(super) tls_timeout: Option<Duration>,
+    pub(super) expect_timeout: Duration,
+    pub(super) send_timeout: Option<Duration>,
+    pub(super) first_byte_timeout: Option<Duration>,
     pub(super) total_timeout: Option<Duration>,
     pub(super) keep_alive: Duration,
     pub(super) pipeline: u16,
@@ -51,6 +55,10 @@ impl Default for Builder {
             workers: 1,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            tls_timeout: None,
+            expect_timeout: Duration::from_secs(1),
+            send_timeout: None,
+            first_byte_timeout: None,
             total_timeout: None,
             keep_alive: KEEP_ALIVE,
             pipeline: 1,
@@ -79,7 +87,8 @@ impl Builder {
         self
     }
 
-    /// How long a connection with a request on it may be silent: 10 s. Every byte read or written begins it anew.
+    /// How long a connection with a request on it may be silent: 10 s. Every byte read or written begins it anew. It does
+    /// not run while a request on that connection waits for this program, to read on or to have more to send.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
@@ -138,9 +147,39 @@ impl Builder {
         self
     }
 
-    /// How long connecting may take, all addresses of a host together: 10 s.
+    /// How long connecting may take, all addresses of a host and TLS together: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the handshake of TLS may take: as long as the time for connecting lasts.
+    #[cfg(feature = "tls")]
+    pub fn tls_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.tls_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a server is waited for that was asked whether it wants a body, before the body is sent all the same: 1 s,
+    /// as curl does. See [`Request::expect_continue`](super::Request::expect_continue).
+    pub fn expect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.expect_timeout = timeout;
+        self
+    }
+
+    /// How long a server may take to take a request, its body included: as long as it is not silent. It runs from when the
+    /// head was given to the connection (and the answer to `expect`, if that was asked, was there) until the connection
+    /// has taken the last byte of the body; up to 64 KiB of it may still wait to be written then. A body of up to 64 KiB
+    /// that is in memory is taken with the head.
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.send_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a server may take from when a request was sent whole to the head of its answer: as long as it is not
+    /// silent. Interim answers (1xx) do not count.
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.first_byte_timeout = Some(timeout);
         self
     }
 
@@ -195,7 +234,7 @@ impl Builder {
         self
     }
 
-    /// Bytes of one body: 64 MiB.
+    /// Bytes of one body that is collected: 64 MiB. Streamed ones have no limit.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.settings.reply_limit = bytes;
         self

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::core::Core;
+use super::exchange::Stage;
 use super::handle::Command;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
@@ -49,6 +50,8 @@ impl Client {
             match command {
                 Command::Send { id, request, session } => self.core.queue(id, *request, session, now),
                 Command::Cancel(id) => drop(self.cancel(id)),
+                Command::Resume(id) => drop(self.core.resume(id, true, &mut self.reactor)),
+                Command::Feed(id) => drop(self.core.resume(id, false, &mut self.reactor)),
                 Command::Release(session) => self.core.release(session, &mut self.reactor),
             }
         }
@@ -78,7 +81,10 @@ impl Client {
             };
             let id = self.shared.number();
             match request.prepare() {
-                Ok(prepared) => self.core.queue(id, prepared, None, now),
+                Ok(prepared) => {
+                    prepared.belongs_to(&self.shared, id);
+                    self.core.queue(id, prepared, None, now);
+                }
                 Err(error) => self.core.refuse(id, request.into_owner(), error, now),
             }
         }
@@ -100,7 +106,8 @@ impl Client {
         }
     }
 
-    /// Takes exchanges off their connections that were given up meanwhile.
+    /// Takes exchanges off their connections that were given up meanwhile, and does what else a turn left to be done with
+    /// connections.
     pub(super) fn cancel_sent(&mut self) {
         while let Some((key, id)) = self.core.to_cancel.pop() {
             self.reactor.cancel(key, id, &mut self.core);
@@ -108,6 +115,10 @@ impl Client {
         while let Some(key) = self.core.to_close.pop() {
             self.reactor.close(key, &mut self.core);
         }
+        while let Some((key, id)) = self.core.to_resume.pop() {
+            self.reactor.resume(key, id);
+        }
+        self.core.tune(&mut self.reactor);
     }
 }
 
@@ -161,25 +172,73 @@ impl Core {
         session
     }
 
-    /// The next total time that runs out, or attempt that is to begin.
+    /// The next time limit that may have run out, or attempt that is to begin.
     pub(super) fn next_deadline(&self) -> Moment {
-        let next = self.deadlines.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
+        let next = self.alarms.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
         next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due))
     }
 
     /// Ends what has taken too long in all.
     fn expire(&mut self, now: Moment) {
-        while let Some(Reverse((due, id))) = self.deadlines.peek().copied() {
+        while let Some(Reverse((due, id))) = self.alarms.peek().copied() {
             if due > now {
-                // Requests that were answered leave their deadlines behind: forget them when they are the most.
-                if self.deadlines.len() > 64 + 2 * self.exchanges.len() {
+                // Requests that were answered leave their alarms behind: forget them when they are the most.
+                if self.alarms.len() > 64 + 2 * self.exchanges.len() {
                     let exchanges = &mut self.exchanges;
-                    self.deadlines.retain(|Reverse((_, id))| exchanges.get(*id).is_some());
+                    self.alarms.retain(|Reverse((_, id))| exchanges.get(*id).is_some());
                 }
                 return;
             }
-            self.deadlines.pop();
-            self.give_up(id, ErrorKind::Timeout(Phase::Total), "", now);
+            self.alarms.pop();
+            let Some(exchange) = self.exchanges.get(id) else { continue };
+            if !exchange.ring(due) {
+                continue;
+            }
+            if exchange.total <= now {
+                self.give_up(id, ErrorKind::Timeout(Phase::Total), "", now);
+            } else if !exchange.is_late(now) {
+                exchange.arm(id, &mut self.alarms);
+            } else {
+                match exchange.stage {
+                    // It was asked and says nothing: the body is sent all the same.
+                    Stage::Expecting => self.send_body(id, now),
+                    Stage::Sending => drop(self.give_up(id, ErrorKind::Timeout(Phase::Send), "", now)),
+                    Stage::Sent => drop(self.give_up(id, ErrorKind::Timeout(Phase::FirstByte), "", now)),
+                    Stage::Waiting | Stage::Reading => {}
+                }
+            }
+        }
+    }
+
+    /// Goes on with an exchange that waits for the program: with its upload, and with its download too if `all`.
+    pub(super) fn resume(&mut self, id: RequestId, all: bool, reactor: &mut Reactor<Wire>) -> bool {
+        let Some(id) = self.exchanges.of_request(id) else { return false };
+        let Some(exchange) = self.exchanges.get(id) else { return false };
+        let before = exchange.waits();
+        let Some(streams) = &mut exchange.request.streams else { return true };
+        streams.stalled = false;
+        streams.held &= !all;
+        let held = streams.held;
+        let waits = exchange.waits();
+        let Some(sent) = exchange.sent else { return true };
+        reactor.resume(sent.key, id);
+        if held {
+            // Undone with the rest.
+            reactor.hold(sent.key, id);
+        }
+        self.waiting(sent.connection, before, waits);
+        true
+    }
+
+    /// Time in which a connection waits for the program does not count as silence.
+    pub(super) fn tune(&mut self, reactor: &mut Reactor<Wire>) {
+        while let Some(connection) = self.to_tune.pop() {
+            if let Some(entry) = self.pool.connections.get(connection)
+                && let Some(key) = entry.key
+                && entry.in_flight > 0
+            {
+                reactor.set_silence(key, (entry.waits == 0).then_some(self.settings.timeout));
+            }
         }
     }
 
@@ -249,7 +308,7 @@ impl Core {
             let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(route as u64, &host, now));
             match known {
                 Some(found) => self.named(route, &host, port, found, now),
-                None => entry.names = Names::Asked,
+                None => (entry.names, entry.asked) = (Names::Asked, now),
             }
         }
         match &self.pool.routes[route].names {
@@ -262,6 +321,10 @@ impl Core {
     fn named(&mut self, route: usize, host: &str, port: u16, found: Found, now: Moment) {
         match found {
             Ok((addresses, until)) => {
+                let entry = &mut self.pool.routes[route];
+                if matches!(entry.names, Names::Asked) {
+                    entry.resolve = Some(now.since(entry.asked));
+                }
                 let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
                 self.pool.routes[route].names = Names::Known { addresses, next: 0, until };
                 self.pool.line_up(route);

@@ -405,6 +405,9 @@ impl Handler<Wire> for Runner<'_> {
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let index = at.tag as u32;
+        if self.flights.oldest(&self.lines[index as usize].queue).is_some() {
+            to.linger();
+        }
         while to.slots() > 0 && self.broken.is_none() {
             let Some(start) = self.next_start(at.now) else {
                 let line = &mut self.lines[index as usize];

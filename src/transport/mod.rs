@@ -120,6 +120,12 @@ impl Transport {
         Ok(())
     }
 
+    /// TLS was begun.
+    #[cfg(feature = "tls")]
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Readiness of both kinds, told once per change: nothing is ever registered again.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
