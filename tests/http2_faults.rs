@@ -367,7 +367,8 @@ fn what_a_goodbye_leaves_out_is_asked_elsewhere_whatever_it_is_and_the_rest_is_a
                 .collect();
             let (outcomes, _) = fetch(&mut client);
             for (number, id) in ids.iter().enumerate() {
-                let first = if 1 + 2 * number as u32 <= last { "first " } else { "" };
+                let stream = 1 + 2 * number as u32;
+                let first = if stream <= last { "first " } else { "" };
                 let response = outcomes[id].as_ref().unwrap_or_else(|error| panic!("up to {last}: {error}"));
                 assert_eq!(response.text(), format!("{first}/{number}"), "up to {last}, {code}");
             }
@@ -406,7 +407,8 @@ fn a_server_that_keeps_more_than_it_answers_has_it_asked_no_second_time() {
 #[test]
 fn a_server_that_refuses_for_ever_comes_to_an_end() {
     must_end(|| {
-        let refusals: [(fn(u32) -> Vec<u8>, &str); 2] = [
+        type Refusal = fn(u32) -> Vec<u8>;
+        let refusals: [(Refusal, &str); 2] = [
             (|stream| rst_stream(stream, Code::REFUSED_STREAM), "REFUSED_STREAM"),
             (|_| goaway(0, Code::ENHANCE_YOUR_CALM), "ENHANCE_YOUR_CALM"),
         ];

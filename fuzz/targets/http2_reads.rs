@@ -9,7 +9,7 @@
 #[path = "other/h2.rs"]
 mod other;
 
-use aquests_protocols::http2::{Client, Violation};
+use aquests_protocols::http2::{Client, Violation, hpack};
 use aquests_protocols::semantics::{Body, Fields, Message, PreparedRequest, Request};
 use aquests_protocols::{Error, Event, ExchangeId, Input, Protocol};
 use h2::frame::Frame;
@@ -53,12 +53,15 @@ fn asked() -> Client {
     client
 }
 
+/// Names and values, in order of the names.
+type List = Vec<(String, Vec<u8>)>;
+
 /// What we make of a frame.
 #[derive(Debug, Default)]
 struct Made {
     data: Option<(ExchangeId, Vec<u8>)>,
-    /// Status, if it is no trailers, and fields in order of their names.
-    fields: Option<(ExchangeId, Option<u16>, Vec<(String, Vec<u8>)>)>,
+    /// Status, if it is no trailers, and fields.
+    fields: Option<(ExchangeId, Option<u16>, List)>,
     done: bool,
     failed: Vec<(ExchangeId, Error)>,
     closed: bool,
@@ -104,8 +107,8 @@ fn make(client: &mut Client, frame: &[u8]) -> Made {
     }
 }
 
-fn sorted(fields: Fields<'_>) -> Vec<(String, Vec<u8>)> {
-    let mut fields: Vec<_> = fields.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+fn sorted(fields: Fields<'_>) -> List {
+    let mut fields: List = fields.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
     fields.sort();
     fields
 }
@@ -194,12 +197,16 @@ fn knows_more(frame: &[u8], error: Error) -> bool {
     };
     match violation {
         FlowControl | GoAway | IdleStream | Push | StreamClosed | WindowIncrement | WindowOverflow => true,
-        // §5.1.1, §6: it takes RST_STREAM and WINDOW_UPDATE on any stream.
-        StreamId => matches!(frame[3], 2 | 3 | 8),
-        // §6.5.2 lets no server push, and RFC 9218 §2.1 is not known to it; RFC 8441 §3 forbids the way back.
-        Setting => frame[3] == 4,
-        // §4.2, RFC 7541 §4.2 and §6.3: changes of the size anywhere, and no smaller one after it was lowered.
-        Compression(_) => matches!(frame[3], 1 | 9),
+        // §6: it takes RST_STREAM on any stream.
+        StreamId => frame[3] == 3,
+        // §6.5.2 lets no server push, RFC 8441 §3 forbids the way back, and RFC 9218 §2.1 is not known to it.
+        Setting => frame[HEAD..].chunks_exact(6).any(|setting| match setting {
+            [0, 2, 0, 0, 0, 1] | [0, 8, 0, 0, 0, 0] => true,
+            [0, 9, value @ ..] => value > &[0, 0, 0, 1][..],
+            _ => false,
+        }),
+        // RFC 7541 §4.2, §5.1: it takes changes of the size anywhere, and larger integers.
+        Compression(hpack::Error::TableSize | hpack::Error::Integer) => true,
         _ => false,
     }
 }

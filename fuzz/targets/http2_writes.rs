@@ -182,6 +182,15 @@ impl Run {
                     self.say(6, 1, 0, b"alive???");
                 }
             }
+            (17, _) => {
+                if let Some((id, _)) = self.client.wants_data()
+                    && self.asked[id.0 as usize].length.is_none()
+                {
+                    self.client.send_trailers(id, b"X-Sum: 1\r\n", &mut self.out).unwrap();
+                    self.read();
+                    assert!(self.at(1 + 2 * id.0 as u32).by_client, "trailers end a request");
+                }
+            }
             _ => {}
         }
     }
@@ -340,8 +349,16 @@ impl Run {
         }
     }
 
+    /// The head of a request, or its trailers.
     fn opened(&mut self, headers: h2::frame::Headers) {
         let (number, last) = (u32::from(headers.stream_id()), headers.is_end_stream());
+        if let Some(stream) = self.streams.get_mut(&number) {
+            assert!(!stream.by_client && last, "trailers end a request, and nothing comes behind them");
+            stream.by_client = true;
+            let (pseudo, map) = headers.into_parts();
+            assert_eq!((pseudo, map.len()), (Default::default(), 1));
+            return assert_eq!(map["x-sum"], "1");
+        }
         assert_eq!(number, 1 + 2 * self.streams.len() as u32, "numbers go up by two");
         let open = self.streams.values().filter(|stream| !stream.by_client || !stream.by_us).count();
         assert!(open < self.most, "one stream more than {} allowed", self.most);

@@ -219,7 +219,7 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) 
             body.send_reset(Reason::from(code as u32));
             Ok(())
         }
-        "refuse" if REFUSED.fetch_add(1, Ordering::Relaxed) % 2 == 0 => {
+        "refuse" if REFUSED.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
             respond.send_reset(Reason::REFUSED_STREAM);
             Ok(())
         }
