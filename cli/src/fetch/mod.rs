@@ -80,7 +80,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
         // The callbacks of bodies lock it too: it is let go before anything is done.
         let (resume, end) = {
             let mut printer = printer();
-            (printer.to_resume(), printer.end())
+            (printer.due(), printer.end())
         };
         for place in resume {
             client.resume(ids[place]);

@@ -108,7 +108,7 @@ impl Printer {
     }
 
     /// The places of downloads that were held and may go on.
-    pub(super) fn to_resume(&mut self) -> Vec<usize> {
+    pub(super) fn due(&mut self) -> Vec<usize> {
         mem::take(&mut self.resume)
     }
 
