@@ -1,7 +1,7 @@
 //! The command line as it is written: names, letters, defaults and help. What the words mean together is for each
 //! command to say, in one place of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use aquests::Versions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::threshold::Threshold;
-use crate::units::{self, Field, Place};
+use crate::units::{self, Detour, Field, Known, Place};
 
 /// Asks many servers many things at once: fetches, loads, and serves a target to try both on
 #[derive(Debug, Parser)]
@@ -70,10 +70,12 @@ pub(crate) struct FetchArgs {
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
 
-    /// Connect to this address and port, whatever the URL names
-    #[arg(long, value_parser = units::address, value_name = "HOST:PORT")]
-    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
-    pub(crate) connect_to: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
+
+    /// Ask these name servers instead of those of the system
+    #[arg(long, value_delimiter = ',', value_parser = units::name_server, value_name = "ADDRESS,…")]
+    pub(crate) dns_servers: Option<Vec<SocketAddr>>,
 
     /// How long one answer may take in all [default: as long as it is not silent for 10s]
     #[arg(short, long, value_parser = units::time, value_name = "DURATION")]
@@ -139,6 +141,10 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'w', long)]
     pub(crate) wait: bool,
 
+    /// Use each connection for one request (connection: close)
+    #[arg(long, conflicts_with_all = ["http2", "upgrade"])]
+    pub(crate) disable_keepalive: bool,
+
     /// Send what looks like a template ({seq}, {rand:1:9}, …) as it is
     #[arg(long)]
     pub(crate) no_template: bool,
@@ -149,10 +155,8 @@ pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
 
-    /// Connect to this host and port, whatever the URL names
-    #[arg(long, value_parser = units::place, value_name = "HOST:PORT")]
-    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
-    pub(crate) connect_to: Option<Place>,
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
 
     /// How long one answer may take in all
     #[arg(short, long, default_value = "20s", value_parser = units::time, value_name = "DURATION")]
@@ -244,6 +248,34 @@ impl RequestArgs {
             (_, true) => Versions::Http2,
             _ => Versions::Any,
         }
+    }
+}
+
+/// Where connections lead.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Connect to this host and port, whatever the URL names; or, for one host and port, to another
+    /// (HOST1:PORT1:HOST2:PORT2), as often as wanted
+    #[arg(long, value_parser = units::detour, value_name = "[HOST1:PORT1:]HOST:PORT")]
+    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
+    pub(crate) connect_to: Vec<Detour>,
+
+    /// The addresses of a host, for this port, as often as wanted
+    #[arg(long, value_parser = units::known, value_name = "HOST:PORT:ADDRESS,…")]
+    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
+    pub(crate) resolve: Vec<Known>,
+}
+
+impl PlaceArgs {
+    /// Where connections to a host and port are to lead, if elsewhere.
+    pub(crate) fn detour(&self, host: &str, port: u16) -> Option<Place> {
+        self.connect_to.iter().find_map(|detour| detour.of(host, port))
+    }
+
+    /// The addresses of a host, for connections to this port, if they were named.
+    pub(crate) fn addresses(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
+        let known = self.resolve.iter().find(|known| known.host.eq_ignore_ascii_case(host) && known.port == port)?;
+        Some(&known.addresses)
     }
 }
 

@@ -19,8 +19,12 @@ fn a_body_is_printed_as_it_came() {
     let (ran, body) = start(&mut command(&["fetch", &target.url("/bytes/1000000")])).end_with_bytes();
     ran.exits(0);
     assert_eq!(body.len(), 1_000_000);
-    let ran = aquests(&["fetch", "-i", &target.url("/status/404")]).exits(0);
+    let ran = aquests(&["fetch", "-i", "--http1.1", &target.url("/status/404")]).exits(0);
     assert!(ran.out.starts_with("HTTP/1.1 404 Not Found\r\n") && ran.out.ends_with("\r\n\r\n404 Not Found\n"));
+    for version in [&["--http2"][..], &[]] {
+        let ran = aquests(&[&["fetch", "-i", &target.url("/status/404")], version].concat()).exits(0);
+        assert!(ran.out.starts_with("HTTP/2.0 404\r\n") && ran.out.ends_with("\r\n\r\n404 Not Found\n"), "{}", ran.out);
+    }
     let ran = aquests(&["fetch", "-i", "-m", "HEAD", &target.url("/")]).exits(0);
     assert!(ran.out.contains("content-length: 31\r\n") && ran.out.ends_with("\r\n\r\n"), "{}", ran.out);
 }
@@ -53,7 +57,7 @@ fn a_status_is_a_failure_only_when_asked() {
     let target = Target::start();
     let (good, bad) = (target.url("/bytes/2"), target.url("/status/500"));
     assert_eq!(aquests(&["fetch", &bad]).exits(0).out, "500 Internal Server Error\n");
-    let ran = aquests(&["fetch", "--fail", &bad, &good]).exits(1);
+    let ran = aquests(&["fetch", "--fail", "--http1.1", &bad, &good]).exits(1);
     assert_eq!(ran.out, "ab");
     ran.says(&format!("aquests: {bad} answered 500 Internal Server Error\n"));
     aquests(&["fetch", "--fail", &good]).exits(0);
@@ -81,16 +85,18 @@ fn requests_are_what_was_asked_for() {
 #[test]
 fn verbose_tells_what_happens() {
     let target = Target::start();
-    let ran = aquests(&["fetch", "-v", &target.url("/bytes/2?q")]).exits(0);
+    let ran = aquests(&["fetch", "-v", "--http1.1", &target.url("/bytes/2?q")]).exits(0);
     assert_eq!(ran.out, "ab");
-    let ran = ran.says("> GET /bytes/2?q HTTP/1.1\n").says(&format!("> host: {}\n", target.address));
+    let ran = ran.says("> GET /bytes/2?q\n").says(&format!("> host: {}\n", target.address));
     let ran = ran.says("< HTTP/1.1 200 OK\n").says("< content-length: 2\n").says("* 2 bytes; wait ");
     let times = ran.err.lines().find(|line| line.starts_with("* 2 bytes; ")).unwrap();
     for phase in [" connect ", " first byte ", " body ", " total "] {
         assert!(times.contains(phase), "{phase} is not in {times}");
     }
     let ran = aquests(&["fetch", "-v", "-d", "abc", "-H", "X-A: 1", &target.url("/echo")]).exits(0);
-    ran.says("> POST /echo HTTP/1.1\n").says("> x-a: 1\n").says("> content-length: 3\n");
+    ran.says("> POST /echo\n").says("> x-a: 1\n").says("> content-length: 3\n");
+    let ran = aquests(&["fetch", "-v", "--http2", &target.url("/bytes/2")]).exits(0);
+    ran.says("> GET /bytes/2\n").says("< HTTP/2.0 200\n").says("< content-length: 2\n");
 }
 
 #[test]

@@ -63,8 +63,9 @@ impl Client {
         for answer in self.lookups.answers() {
             let route = answer.token as usize;
             let Some(entry) = self.core.pool.routes.get(route) else { continue };
-            let (_, port) = self.lookups.settings.place(&entry.key.host, entry.key.port);
-            self.core.named(route, port, answer.result, now);
+            let (host, port) = self.lookups.settings.place(&entry.key.host, entry.key.port);
+            let host = host.to_owned();
+            self.core.named(route, &host, port, answer.result, now);
             self.core.pool.forget_if_unused(route);
         }
     }
@@ -304,15 +305,10 @@ impl Core {
         }
         if !entry.names.hold(now) && !matches!(entry.names, Names::Asked) {
             let (host, port) = lookups.settings.place(&entry.key.host, entry.key.port);
-            let known = match lookups.settings.known(host, port) {
-                Some(found) => Some(found),
-                None => {
-                    let host = host.to_owned();
-                    lookups.ask(route as u64, &host, now)
-                }
-            };
+            let host = host.to_owned();
+            let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(route as u64, &host, now));
             match known {
-                Some(found) => self.named(route, port, found, now),
+                Some(found) => self.named(route, &host, port, found, now),
                 None => (entry.names, entry.asked) = (Names::Asked, now),
             }
         }
@@ -322,8 +318,8 @@ impl Core {
         }
     }
 
-    /// The name of a route was resolved, or was not.
-    fn named(&mut self, route: usize, port: u16, found: Found, now: Moment) {
+    /// The name of a route was resolved, or was not: its own, or that of the host to which its connections are led.
+    fn named(&mut self, route: usize, host: &str, port: u16, found: Found, now: Moment) {
         match found {
             Ok((addresses, until)) => {
                 let entry = &mut self.pool.routes[route];
@@ -337,7 +333,9 @@ impl Core {
             Err(trouble) => {
                 self.pool.routes[route].names = Names::Unknown;
                 let kind = if trouble.timeout { ErrorKind::Timeout(Phase::Resolve) } else { ErrorKind::Resolve };
-                self.fail_all(route, kind, &trouble.words, now);
+                let own = host.eq_ignore_ascii_case(&self.pool.routes[route].key.host);
+                let words = if own { trouble.words } else { format!("{host}: {}", trouble.words) };
+                self.fail_all(route, kind, &words, now);
             }
         }
     }

@@ -52,6 +52,7 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 enum Place {
     Address(Address),
+    Addresses(Vec<std::net::SocketAddr>),
     Name(String, u16),
 }
 
@@ -230,6 +231,14 @@ impl Plan {
         self
     }
 
+    /// Connects to one of these addresses whatever the URL names: to the first that answers, if several are tried a
+    /// little one after the other (RFC 8305), and to the others where it does not any more.
+    #[must_use]
+    pub fn connect_to_any(mut self, addresses: impl IntoIterator<Item = std::net::SocketAddr>) -> Self {
+        self.connect_to = Some(Place::Addresses(addresses.into_iter().collect()));
+        self
+    }
+
     /// Connects to this host whatever the URL names.
     #[must_use]
     pub fn connect_to_host(mut self, host: &str, port: u16) -> Self {
@@ -246,6 +255,9 @@ impl Plan {
     pub fn peer(&self) -> String {
         match &self.connect_to {
             Some(Place::Address(address)) => address.to_string(),
+            Some(Place::Addresses(addresses)) => {
+                addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+            }
             Some(Place::Name(host, port)) => format!("{host}:{port}"),
             None => format!("{}:{}", self.url.host(), self.url.port()),
         }
@@ -255,6 +267,10 @@ impl Plan {
     pub(super) fn resolve(&self) -> Result<Vec<Address>, Error> {
         let (host, port) = match &self.connect_to {
             Some(Place::Address(address)) => return Ok(vec![address.clone()]),
+            Some(Place::Addresses(addresses)) if addresses.is_empty() => {
+                return Err(Error::invalid("there is no address to connect to"));
+            }
+            Some(Place::Addresses(addresses)) => return Ok(addresses.iter().copied().map(Address::Tcp).collect()),
             Some(Place::Name(host, port)) => (host.as_str(), *port),
             None => (self.url.host(), self.url.port()),
         };

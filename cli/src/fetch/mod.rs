@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use aquests::http::Method;
-use aquests::{Client, Form, Part, Request};
+use aquests::{Client, Form, Part, Request, Url};
 
 use crate::args::FetchArgs;
 use crate::output::{Failure, Sink, note};
@@ -37,7 +37,21 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
     }
     let method = Method::from_bytes(parts.method.as_bytes())
         .map_err(|_| Failure::Usage(format!("'{}' is not a method", parts.method.escape_debug())))?;
-    let mut client = Client::builder()
+    let mut builder = Client::builder();
+    for url in &args.urls {
+        // What is wrong with it is said when it is sent.
+        let Ok(url) = Url::parse(url) else { continue };
+        if let Some((host, port)) = args.places.detour(url.host(), url.port()) {
+            builder = builder.connect_to(url.host(), url.port(), &host, port);
+        }
+    }
+    for known in &args.places.resolve {
+        builder = builder.resolve(&known.host, known.port, known.addresses.iter().copied());
+    }
+    if let Some(servers) = &args.dns_servers {
+        builder = builder.nameservers(servers.iter().copied());
+    }
+    let mut client = builder
         .workers(args.urls.len().min(WORKERS))
         .connect_timeout(args.connect_timeout)
         .tls(tls::settings(&args.tls, None)?)
@@ -80,7 +94,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
         // The callbacks of bodies lock it too: it is let go before anything is done.
         let (resume, end) = {
             let mut printer = printer();
-            (printer.due(), printer.end())
+            (printer.take_resumes(), printer.end())
         };
         for place in resume {
             client.resume(ids[place]);
@@ -115,9 +129,6 @@ fn request(args: &FetchArgs, method: &Method, parts: &Parts, url: &str) -> Reque
     }
     if let Some(timeout) = args.timeout {
         request = request.timeout(timeout);
-    }
-    if let Some(address) = args.connect_to {
-        request = request.connect_to(address);
     }
     #[cfg(unix)]
     if let Some(path) = &args.request.unix_socket {

@@ -108,7 +108,7 @@ impl Printer {
     }
 
     /// The places of downloads that were held and may go on.
-    pub(super) fn due(&mut self) -> Vec<usize> {
+    pub(super) fn take_resumes(&mut self) -> Vec<usize> {
         mem::take(&mut self.resume)
     }
 
@@ -229,7 +229,8 @@ impl Seen {
 pub(super) fn sent(url: &str, method: &Method, parts: &Parts, length: Option<u64>) -> Vec<String> {
     // Where it is none, that is said elsewhere.
     let Ok(url) = Url::parse(url) else { return Vec::new() };
-    let mut notes = vec![format!("> {method} {} HTTP/1.1", url.target())];
+    // The version is known when the answer comes.
+    let mut notes = vec![format!("> {method} {}", url.target())];
     if !parts.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         notes.push(format!("> host: {}", url.authority()));
     }

@@ -199,6 +199,8 @@ impl Target {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
+    /// How many there were.
+    pub(crate) connections: Arc<Mutex<usize>>,
 }
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -209,10 +211,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let all = requests.clone();
+        let (all, connections) = (requests.clone(), Arc::new(Mutex::new(0)));
+        let count = connections.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (all, mut stream) = (all.clone(), stream.unwrap());
+                *count.lock().unwrap() += 1;
                 thread::spawn(move || {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     for _ in 0..answers {
@@ -228,7 +232,7 @@ impl Server {
                 });
             }
         });
-        Self { address, requests }
+        Self { address, requests, connections }
     }
 
     pub(crate) fn url(&self) -> String {
