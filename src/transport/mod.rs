@@ -1,5 +1,23 @@
 //! Byte streams: TCP and unix sockets, with TLS or without. The only folder that reads and writes them. Knows no protocol
 //! and no deadline.
+//!
+//! TLS is rustls over *ring*, and not over aws-lc-rs, which rustls prefers. Measured side by side on one machine, as
+//! medians of seven rounds, with both halves of 400 handshakes in memory and only the connecting one's time taken, and
+//! with records of 16 KiB opened in place:
+//!
+//! | | ring 0.17.14 | aws-lc-rs 1.19.0 |
+//! |---|---|---|
+//! | full handshake, TLS 1.3, X25519, P-256 | 141 µs | 131 µs |
+//! | full handshake, TLS 1.2, X25519, P-256 | 133 µs | 114 µs |
+//! | AES-128-GCM | 10.3 GB/s | 19.4 GB/s |
+//! | AES-256-GCM | 9.9 GB/s | 17.4 GB/s |
+//! | ChaCha20-Poly1305 | 2.6 GB/s | 2.6 GB/s |
+//! | CPU time to build it alone | 9 s | 37 s |
+//! | its sources | 8.5 MB | 71 MB |
+//!
+//! What ring costs is 8 to 17 % of a handshake and, where a GiB over TLS takes 0.43 s of CPU time in all, some 0.05 s of
+//! that. What it spares is a build four times as long, of sources eight times as large, for everybody who builds this.
+//! Requests and whole handshakes beside other tools are measured by `benches/peers/run`.
 
 #[cfg(feature = "tls")]
 mod binding;
