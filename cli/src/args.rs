@@ -9,7 +9,7 @@ use aquests::Versions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::threshold::Threshold;
-use crate::units::{self, Detour, Known, Place};
+use crate::units::{self, Detour, Field, Known, Place};
 
 /// Asks many servers many things at once: fetches, loads, and serves a target to try both on
 #[derive(Debug, Parser)]
@@ -53,6 +53,16 @@ pub(crate) struct FetchArgs {
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+
+    /// A field of a form with files (multipart/form-data), as often as wanted: NAME=TEXT, or NAME=@FILE with
+    /// ;filename=NAME and ;type=TYPE behind it where they are other
+    #[arg(short = 'F', long = "form", value_parser = units::field, value_name = "NAME=CONTENT")]
+    #[arg(conflicts_with_all = ["body", "body_file"])]
+    pub(crate) form: Vec<Field>,
+
+    /// Ask whether the server wants the body before sending it, for a second at most
+    #[arg(long)]
+    pub(crate) expect_continue: bool,
 
     #[command(flatten)]
     pub(crate) request: RequestArgs,
@@ -204,7 +214,7 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'd', long, value_name = "TEXT")]
     pub(crate) body: Option<String>,
 
-    /// The body, from a file (- is standard input)
+    /// The body, from a file (- is standard input). fetch reads it as it sends it
     #[arg(short = 'D', long, value_name = "FILE", conflicts_with = "body")]
     pub(crate) body_file: Option<PathBuf>,
 

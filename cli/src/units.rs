@@ -2,6 +2,7 @@
 //! knows no option by name.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `200`, `10k`, `1.5m`: thousands, millions, billions (`k`, `m`, `g`).
@@ -100,6 +101,34 @@ pub(crate) fn header(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
         _ => Err("a header is written 'name: value'".to_owned()),
     }
+}
+
+/// A field of a form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Text { name: String, text: String },
+    File { name: String, path: PathBuf, file_name: Option<String>, content_type: Option<String> },
+}
+
+/// `name=text`, or `name=@path` with `;filename=…` and `;type=…` behind it.
+pub(crate) fn field(text: &str) -> Result<Field, String> {
+    let Some((name, content)) = text.split_once('=') else {
+        return Err("a field of a form is written 'name=text' or 'name=@file'".to_owned());
+    };
+    let name = name.to_owned();
+    let Some(content) = content.strip_prefix('@') else { return Ok(Field::Text { name, text: content.to_owned() }) };
+    let (mut path, mut file_name, mut content_type) = (content, None, None);
+    while let Some((before, last)) = path.rsplit_once(';') {
+        if let Some(value) = last.trim_start().strip_prefix("filename=") {
+            file_name = Some(value.trim_matches('"').to_owned());
+        } else if let Some(value) = last.trim_start().strip_prefix("type=") {
+            content_type = Some(value.to_owned());
+        } else {
+            break;
+        }
+        path = before;
+    }
+    Ok(Field::File { name, path: path.into(), file_name, content_type })
 }
 
 /// A host, an IPv6 address in brackets, and a port.
@@ -201,6 +230,21 @@ fn unbracketed(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_forms_are_texts_or_files() {
+        let file = |path: &str, file_name: Option<&str>, content_type: Option<&str>| Field::File {
+            name: "a".to_owned(),
+            path: path.into(),
+            file_name: file_name.map(str::to_owned),
+            content_type: content_type.map(str::to_owned),
+        };
+        assert_eq!(field("a=b=c;type=d"), Ok(Field::Text { name: "a".to_owned(), text: "b=c;type=d".to_owned() }));
+        assert_eq!(field("a="), Ok(Field::Text { name: "a".to_owned(), text: String::new() }));
+        assert_eq!(field("a=@b"), Ok(file("b", None, None)));
+        assert_eq!(field("a=@b;c;type=d/e;filename=\"f\""), Ok(file("b;c", Some("f"), Some("d/e"))));
+        assert!(field("a").is_err());
+    }
 
     #[test]
     fn numbers_have_letters_for_thousands() {

@@ -1,6 +1,7 @@
 //! Bodies on their way in that are not collected: who gets the bytes, and how far a request is. Runs inside turns, so
 //! nothing here gets a client.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -36,6 +37,11 @@ impl<'a> Head<'a> {
     /// The status code, 100 to 999.
     pub fn status(&self) -> StatusCode {
         self.collected.status()
+    }
+
+    /// The reason phrase; often empty.
+    pub fn reason(&self) -> Cow<'a, str> {
+        self.collected.reason()
     }
 
     /// The version of HTTP.

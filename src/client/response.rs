@@ -80,6 +80,10 @@ impl Collected {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    pub(super) fn reason(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.reason)
+    }
+
     pub(super) fn version(&self) -> Version {
         self.version.unwrap_or(Version::Http11)
     }
@@ -142,7 +146,7 @@ impl Response {
 
     /// The reason phrase; often empty.
     pub fn reason(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.collected.reason)
+        self.collected.reason()
     }
 
     /// The version of HTTP.

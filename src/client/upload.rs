@@ -98,7 +98,8 @@ impl Upload {
 
     /// Goes back to its start. `false`: bytes were taken out of a source that has them only once.
     pub(super) fn rewind(&mut self) -> bool {
-        if self.begun && !matches!(self.source, Source::Segments(_)) {
+        let again = matches!(&self.source, Source::Segments(all) if all.lengths.iter().all(Option::is_some));
+        if self.begun && !again {
             return false;
         }
         (self.given, self.begun) = (0, false);

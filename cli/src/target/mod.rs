@@ -1,14 +1,15 @@
-//! `aquests target`: a small HTTP/1.1 server to try requests and loads against, on the same reactor as the client.
+//! `aquests target`: a small server of HTTP/1.1 and HTTP/2 to try requests and loads against, on the same reactor as the client.
 //! Answers from memory and never touches a file, a name or another server.
 //!
 //! `route` says what a request asks for, `site` answers it, `heads` has the heads of answers ready, `echo` is a request
-//! on its way back, `identity` is who it is over TLS.
+//! on its way back, `wire` finds out which version a client speaks, `identity` is who it is over TLS.
 
 mod echo;
 mod heads;
 mod identity;
 mod route;
 mod site;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +17,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aquests::protocols::http1;
 use aquests::reactor::{Listener, Reactor, Waker};
 
 use crate::args::TargetArgs;
@@ -25,6 +25,7 @@ use crate::{open_files, signal};
 use identity::AuthorityFile;
 pub(crate) use identity::Identity;
 use site::Site;
+use wire::Wire;
 
 /// Where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +56,12 @@ impl std::fmt::Display for Place {
 }
 
 /// The protocols that it speaks, the most wanted first (RFC 7301).
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
 
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
 pub(crate) struct Target {
-    reactor: Reactor<http1::Server>,
+    reactor: Reactor<Wire>,
     place: Place,
     stop: Arc<AtomicBool>,
 }
