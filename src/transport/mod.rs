@@ -15,7 +15,7 @@
 //! | CPU time to build it alone | 9 s | 37 s |
 //! | its sources | 8.5 MB | 71 MB |
 //!
-//! What ring costs is 8 to 17 % of a handshake and, where a GiB over TLS takes 0.43 s of CPU time in all, some 0.05 s of
+//! What ring costs is 8 to 17 % of a handshake and, where a GiB over TLS takes 0.42 s of CPU time in all, some 0.05 s of
 //! that. What it spares is a build four times as long, of sources eight times as large, for everybody who builds this.
 //! Requests and whole handshakes beside other tools are measured by `benches/peers/run`.
 
