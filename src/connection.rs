@@ -608,8 +608,10 @@ impl<P: Protocol> Connection<P> {
         if (out.is_empty() && !self.transport.is_pending()) || !self.ready.writable {
             return Ok(());
         }
+        let before = self.transport.pending();
         let sent = self.transport.flush(&out[self.sent..], &mut lent.transport)?;
-        if sent > 0 {
+        // On a slow way, what was taken long ago may leave in crumbs while nothing more is taken.
+        if sent > 0 || self.transport.pending() < before {
             self.deadlines.touch(at.now);
         }
         self.sent += sent;

@@ -207,13 +207,18 @@ impl Transport {
         self.raw.flush(bytes)
     }
 
-    /// Something that was taken waits for the socket: flush again when it is writable.
-    pub(crate) fn is_pending(&self) -> bool {
+    /// So many bytes of what was taken wait for the socket: flush again when it is writable.
+    pub(crate) fn pending(&self) -> usize {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            return tls.is_pending();
+            return tls.pending();
         }
-        false
+        0
+    }
+
+    /// Something that was taken waits for the socket.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending() > 0
     }
 
     /// Tells the peer that nothing more comes. `false`: its socket has no room for TLS's word for it, which goes first;
@@ -299,5 +304,68 @@ impl Raw {
             }
         }
         Ok(sent)
+    }
+}
+
+#[cfg(all(test, feature = "tls", unix))]
+mod tests {
+    use super::*;
+
+    /// Both ends of a connection over TLS.
+    fn pair(lent: &mut Lent) -> (Transport, Transport) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let server_tls = ServerTls::from_pem(chain.as_bytes(), key.as_bytes(), &[]).unwrap();
+        let tls = TlsSettings::new().roots_pem(chain).connect("localhost", &[]).unwrap();
+        let (one, other) = UnixStream::pair().unwrap();
+        let (mut one, mut other) = (Transport::from(Raw::Unix(one)), Transport::from(Raw::Unix(other)));
+        one.start_tls(&tls).unwrap();
+        other.accept_tls(&server_tls).unwrap();
+        while !(one.handshake(lent).unwrap() & other.handshake(lent).unwrap()) {}
+        (one, other)
+    }
+
+    /// Fills the socket, until ciphertext waits for it. How many bytes were taken.
+    fn fill_up(one: &mut Transport, lent: &mut Lent) -> usize {
+        let mut taken = 0;
+        while !one.is_pending() {
+            taken += one.flush(&[7; 100_000], lent).unwrap();
+        }
+        taken
+    }
+
+    #[test]
+    fn what_waits_for_the_socket_becomes_less_as_the_peer_reads() {
+        let lent = &mut Lent::default();
+        let (mut one, mut other) = pair(lent);
+        fill_up(&mut one, lent);
+        let before = one.pending();
+        assert_eq!((one.flush(&[7], lent).unwrap(), one.pending()), (0, before), "the socket is full");
+        let mut buffer = [0; 4096];
+        while one.pending() == before {
+            other.fill(&mut buffer, lent).unwrap();
+            one.flush(&[], lent).unwrap();
+        }
+        assert!(one.pending() < before);
+    }
+
+    #[test]
+    fn the_last_word_waits_for_room_behind_what_was_said() {
+        let lent = &mut Lent::default();
+        let (mut one, mut other) = pair(lent);
+        let taken = fill_up(&mut one, lent);
+        assert!(!one.finish(), "there is no room for it");
+        let (mut buffer, mut came, mut finished) = ([0; 65_536], 0, false);
+        loop {
+            one.flush(&[], lent).unwrap();
+            finished = finished || one.finish();
+            match other.fill(&mut buffer, lent).unwrap() {
+                Filled::Bytes { count, .. } => came += count,
+                Filled::Empty => {}
+                // An error, if the last word had not come.
+                Filled::Eof => break,
+            }
+        }
+        assert!(finished && came == taken, "{came} of {taken} bytes came");
     }
 }
