@@ -619,9 +619,11 @@ impl<P: Protocol> Connection<P> {
         if (out.is_empty() && !self.transport.is_pending()) || !self.ready.writable {
             return Ok(());
         }
+        let before = self.transport.pending();
         let sent = self.transport.flush(&out[self.sent..], &mut lent.transport)?;
-        // Who is asked for a sign of life must give one: that we can write says nothing of the peer.
-        if sent > 0 && !self.ready.asked {
+        // On a slow way, what was taken long ago may leave in crumbs while nothing more is taken. And who is asked for a
+        // sign of life must give one: that we can write says nothing of the peer.
+        if (sent > 0 || self.transport.pending() < before) && !self.ready.asked {
             self.deadlines.touch(at.now);
         }
         self.sent += sent;
