@@ -46,12 +46,12 @@
 //!
 //! | what | default | setter | source |
 //! |---|---|---|---|
-//! | levels of nesting | 64 | [`Limits::depth`] | real replies have up to 8 (`COMMAND DOCS`); LIMITS of hiredis: 7, then 9, of redis-rs: 100 |
+//! | levels of nesting | 64 | [`Limits::depth`] | real replies have up to 8 (`COMMAND DOCS`) |
 //! | bytes of a string | 512 MiB | [`Limits::bulk`] | `proto-max-bulk-len` of the server |
 //! | bytes of a value that is told whole | 64 MiB | [`Limits::whole`] | the reply that a client collects |
 //! | bytes of a string from where on it is told in parts | 64 KiB | [`Limits::parts`] | one read |
 //! | bytes of a line | 64 KiB | [`Limits::line`] | `PROTO_INLINE_MAX_SIZE` of the server |
-//! | elements | as many as fit | none | an element has three bytes at least: more than [`Limits::whole`] holds is refused when its count is read |
+//! | elements | as many as [`Limits::whole`] holds | none | each has three bytes at least, so the count alone tells |
 //! | digits of a length | 19 | none | an `i64`, as the server writes it |
 //!
 //! Nothing is reserved because a peer said a number, no byte of what comes is kept, and work is linear in the bytes that

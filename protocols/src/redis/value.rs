@@ -14,7 +14,7 @@ pub enum Version {
 }
 
 /// A value that owns what it holds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
     /// Nothing, which is not the same as empty.
@@ -88,6 +88,40 @@ impl fmt::Display for ErrorReply {
 }
 
 impl core::error::Error for ErrorReply {}
+
+/// Bytes as a reader wants them.
+struct Text<'a>(&'a [u8]);
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("Null"),
+            Value::Simple(text) => f.debug_tuple("Simple").field(&Text(text)).finish(),
+            Value::Bulk(text) => f.debug_tuple("Bulk").field(&Text(text)).finish(),
+            Value::Error(error) => f.debug_tuple("Error").field(error).finish(),
+            Value::Integer(number) => f.debug_tuple("Integer").field(number).finish(),
+            Value::Double(number) => f.debug_tuple("Double").field(number).finish(),
+            Value::Boolean(boolean) => f.debug_tuple("Boolean").field(boolean).finish(),
+            Value::BigNumber(digits) => f.debug_tuple("BigNumber").field(digits).finish(),
+            Value::Verbatim { format, text } => {
+                f.debug_tuple("Verbatim").field(&Text(format)).field(&Text(text)).finish()
+            }
+            Value::Array(values) => f.debug_tuple("Array").field(values).finish(),
+            Value::Set(values) => f.debug_tuple("Set").field(values).finish(),
+            Value::Map(pairs) => f.debug_tuple("Map").field(pairs).finish(),
+            Value::Push(values) => f.debug_tuple("Push").field(values).finish(),
+            Value::Attributed { attributes, value } => {
+                f.debug_tuple("Attributed").field(attributes).field(value).finish()
+            }
+        }
+    }
+}
 
 impl From<ValueRef<'_>> for Value {
     /// Builds level by level on the stack: no deeper than [`Limits::MOST_DEPTH`](super::Limits::MOST_DEPTH).

@@ -72,6 +72,17 @@ fn owned_values_answer_for_both_versions() {
     assert_eq!((attributed.as_i64(), attributed.plain()), (Some(7), &Value::Integer(7)));
 }
 
+/// `Debug` is for people: text is text.
+#[test]
+fn a_value_shows_its_bytes_as_text() {
+    let all = "*9\r\n+OK\r\n$2\r\na\n\r\n-ERR no\r\n:1\r\n_\r\n%1\r\n#t\r\n,0.5\r\n~0\r\n=5\r\ntxt:x\r\n|1\r\n+a\r\n(1\r\n*0\r\n";
+    let shown = "Array([Simple(\"OK\"), Bulk(\"a\\n\"), Error(\"ERR no\"), Integer(1), Null, Map([(Boolean(true), \
+                 Double(0.5))]), Set([]), Verbatim(\"txt\", \"x\"), Attributed([(Simple(\"a\"), BigNumber(\"1\"))], \
+                 Array([]))])";
+    assert_eq!(format!("{:?}", view(all.as_bytes()).to_value()), shown);
+    assert_eq!(format!("{:?}", view(b">1\r\n+x\r\n").to_value()), "Push([Simple(\"x\")])");
+}
+
 /// Only what is whole is a value, and what is behind it belongs to others.
 #[test]
 fn a_part_of_a_value_is_none() {
