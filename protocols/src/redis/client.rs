@@ -245,9 +245,6 @@ impl Client {
                 Progress::On => return Ok(Event::Progress),
                 Progress::Done => {
                     self.greeting = None;
-                    if self.last {
-                        self.state = State::Closed;
-                    }
                     return Ok(Event::Progress);
                 }
                 Progress::Rejected => value,
@@ -335,8 +332,7 @@ impl Client {
         if whole {
             self.finish();
         }
-        let empty = matches!(message, Message::Data(b"")) && !last;
-        if dropped || empty { Event::Progress } else { Event::Message { id, message, done: whole && last } }
+        if dropped { Event::Progress } else { Event::Message { id, message, done: whole && last } }
     }
 
     /// The command at the front is answered.

@@ -157,10 +157,6 @@ impl Verb {
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         VERBS.iter().find(|(verb, _)| verb.eq_ignore_ascii_case(name)).map(|(_, verb)| *verb)
     }
-
-    fn is_unsubscribing(self) -> bool {
-        matches!(self, Verb::Unsubscribe | Verb::Punsubscribe | Verb::Sunsubscribe)
-    }
 }
 
 /// So many words say what kind a command is.
@@ -209,8 +205,6 @@ impl Replies {
             },
         };
         let confirmations = match kind {
-            // Without a channel it is an error, which is one reply.
-            Kind::Subscription(verb) if !verb.is_unsubscribing() => (count - 1).max(1),
             Kind::Subscription(_) => count - 1,
             _ => 0,
         };

@@ -252,8 +252,21 @@ fn a_server_that_turns_clients_away_is_told_to_whoever_asked() {
         assert_eq!((told(&run), run.error), (vec![format!("0 {escaped} done")], Some(Error::UnexpectedEof)));
         assert_eq!(run.unfinished, [(ExchangeId(1), Replay::NotProcessed)]);
         // Said by a script to somebody who was let in, it means nothing.
-        for peer in [["+OK\r\n", error].concat(), [error, ":1\r\n"].concat(), ["*0\r\n", error].concat()] {
+        for peer in [
+            ["+OK\r\n", error].concat(),
+            [error, ":1\r\n"].concat(),
+            [error, "*0\r\n"].concat(),
+            [error, "$?\r\n;0\r\n"].concat(),
+            ["*0\r\n", error].concat(),
+            ["$?\r\n;0\r\n", error].concat(),
+        ] {
             let run = splits(peer.as_bytes(), true, || sent(Client::new(), &["SET x y", "INCR a", "INCR b"]));
+            assert_eq!(run.unfinished, [(ExchangeId(2), Replay::Unknown)], "{peer:?}");
+        }
+        let confirmed = "*3\r\n+subscribe\r\n+a\r\n:1\r\n";
+        for peer in [[confirmed, error].concat(), [error, confirmed].concat()] {
+            let commands = if peer.starts_with('*') { ["SUBSCRIBE a", "PING"] } else { ["PING", "SUBSCRIBE a"] };
+            let run = splits(peer.as_bytes(), true, || sent(Client::new(), &[&commands[..], &["PING"]].concat()));
             assert_eq!(run.unfinished, [(ExchangeId(2), Replay::Unknown)], "{peer:?}");
         }
     }

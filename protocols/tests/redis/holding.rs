@@ -37,6 +37,17 @@ fn one_that_is_given_up_behind_another_is_read_and_dropped() {
 }
 
 #[test]
+fn one_that_is_given_up_holds_nobody() {
+    let run = splits(b"+a\r\n$4\r\nabcd\r\n+c\r\n", true, || {
+        let mut side = sent(Client::new().limits(Limits::default().parts(1)), &["GET a", "GET b", "GET c"]);
+        side.machine.hold(ExchangeId(1));
+        assert!(side.machine.cancel(ExchangeId(1), &mut side.out));
+        side
+    });
+    assert_eq!(told(&run), ["0 +a\\r\\n done", "2 +c\\r\\n done"]);
+}
+
+#[test]
 fn one_that_is_given_up_at_the_front_costs_the_connection() {
     let mut side = sent(Client::new(), &["BLPOP q 0", "GET b"]);
     assert!(!side.machine.cancel(ExchangeId(0), &mut side.out));

@@ -109,6 +109,7 @@ fn a_value_that_is_told_whole_is_as_long_as_the_limit_and_no_longer() {
         for (whole, expected) in [(100, None), (101, too_large("value bytes", 100))] {
             let length = whole - header.len() - "$99\r\n\r\n".len();
             assert_eq!(error(limits, format!("{header}${length}\r\n{}\r\n", "x".repeat(length))), expected);
+            assert_eq!(error(limits, format!("{header}${length}\r\n")), expected, "told with the header");
             let line = "x".repeat(whole - header.len() - "+\r\n".len());
             assert_eq!(error(limits, format!("{header}+{line}\r\n")), expected);
         }

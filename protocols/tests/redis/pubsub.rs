@@ -115,6 +115,12 @@ fn a_subscriber_of_resp2_is_answered_between_messages() {
     let peer = [&*confirmed, &message, &pong, &message, error, &message].concat();
     let run = asked(&["PSUBSCRIBE p*", "PING me", "GET a"], peer);
     let push = format!("push {}", escaped(&message));
+    // What only begins like a message is none.
+    for other in [&["message", "a"][..], &["pmessage", "p*", "a"], &["message", "a", ":1"], &["subscribe", "a", "b"]] {
+        let other = array('*', other);
+        let run = asked(&["PSUBSCRIBE p*", "PING"], [&*confirmed, &other].concat());
+        assert_eq!(told(&run)[1], format!("1 {} done", escaped(&other)));
+    }
     let lines = [
         format!("0 {} done", escaped(&confirmed)),
         push.clone(),

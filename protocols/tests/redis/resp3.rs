@@ -91,7 +91,9 @@ fn a_push_in_the_middle_of_a_reply_is_a_violation() {
 #[test]
 fn attributes_are_told_with_the_value_behind_them() {
     let attribute = "|1\r\n+ttl\r\n:3600\r\n";
-    let inside = format!("*2\r\n{attribute}:1\r\n{attribute}|0\r\n*1\r\n{attribute}:2\r\n");
+    let inside = format!(
+        "*4\r\n{attribute}*?\r\n.\r\n{attribute}$?\r\n;0\r\n{attribute}:1\r\n{attribute}|0\r\n*1\r\n{attribute}:2\r\n"
+    );
     let replies = [format!("{attribute}:1\r\n"), format!("{attribute}{attribute}$0\r\n\r\n"), inside];
     let push = format!("{attribute}>1\r\n+x\r\n");
     let run =

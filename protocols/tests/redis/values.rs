@@ -196,7 +196,8 @@ fn any_value_is_written_in_resp2_with_its_types_alone() {
     let map = Value::Map(vec![(Value::Simple(b"a\r\nb".into()), Value::Boolean(true))]);
     map.encode(Version::Resp2, &mut bytes);
     Value::Push(vec![Value::Double(0.5), Value::Null]).encode(Version::Resp2, &mut bytes);
-    assert_eq!(String::from_utf8(bytes).unwrap(), "*2\r\n+a  b\r\n:1\r\n*2\r\n$4\r\n5e-1\r\n$-1\r\n");
+    Value::Error(ErrorReply::new("ERR a\r\nb")).encode(Version::Resp2, &mut bytes);
+    assert_eq!(String::from_utf8(bytes).unwrap(), "*2\r\n+a  b\r\n:1\r\n*2\r\n$4\r\n5e-1\r\n$-1\r\n-ERR a  b\r\n");
 }
 
 fn only_resp2(value: &Value) {
