@@ -79,13 +79,13 @@ fn no_words_are_no_command() {
 #[test]
 fn inside_multi_nothing_may_be_sent_that_is_not_answered_once() {
     for (before, after) in [("MULTI", "EXEC"), ("multi", "DISCARD"), ("Multi", "RESET")] {
-        let mut side = sent(Client::new(), &[before]);
+        let mut side = sent(Client::new(), &[before, "INCR a"]);
         for command in ["SUBSCRIBE a", "unsubscribe", "PSUBSCRIBE a", "SSUBSCRIBE a", "HELLO 3"] {
-            let refused = try_send(&mut side, 1, command);
+            let refused = try_send(&mut side, 2, command);
             assert!(matches!(refused, Err(Refused::Misuse(_))), "{command}: {refused:?}");
         }
-        send(&mut side, 1, after);
-        send(&mut side, 2, "SUBSCRIBE a");
+        send(&mut side, 2, after);
+        send(&mut side, 3, "SUBSCRIBE a");
     }
     // In one exchange, too; and nothing was taken of one that is refused.
     let command = PreparedCommand::new(["MULTI"]).unwrap().then(["SUBSCRIBE", "a"]).unwrap();

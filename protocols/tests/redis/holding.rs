@@ -99,6 +99,19 @@ fn a_close_waits_for_what_is_on_its_way_and_says_nothing() {
 }
 
 #[test]
+fn a_close_does_not_forget_an_error_and_nothing_is_sent_after_either() {
+    let (mut side, mut out) = (quiet(Client::new()), Vec::new());
+    let input = aquests_protocols::Input { bytes: b"+unsolicited\r\n", eof: false };
+    let error = side.machine.receive(input, &mut out).map(|_| ()).unwrap_err();
+    side.machine.close(&mut out);
+    assert_eq!(side.machine.receive(input, &mut out).map(|_| ()), Err(error));
+    assert_eq!(side.machine.slots(), 0);
+    let mut side = sent(Client::new(), &["GET a"]);
+    assert_eq!(side.machine.unfinished(), Some((ExchangeId(0), Replay::Unknown)));
+    assert_eq!((side.machine.unfinished(), side.machine.slots()), (None, 0));
+}
+
+#[test]
 fn a_sign_of_life_is_asked_for_where_nothing_is_on_its_way() {
     let mut side = quiet(Client::new());
     side.machine.ping(&mut side.out);

@@ -116,7 +116,13 @@ fn a_subscriber_of_resp2_is_answered_between_messages() {
     let run = asked(&["PSUBSCRIBE p*", "PING me", "GET a"], peer);
     let push = format!("push {}", escaped(&message));
     // What only begins like a message is none.
-    for other in [&["message", "a"][..], &["pmessage", "p*", "a"], &["message", "a", ":1"], &["subscribe", "a", "b"]] {
+    for other in [
+        &["message", "a"][..],
+        &["pmessage", "p*", "a"],
+        &["message", "a", ":1"],
+        &["subscribe", "a", "b"],
+        &["subscribe", "a", ":1", ":2"],
+    ] {
         let other = array('*', other);
         let run = asked(&["PSUBSCRIBE p*", "PING"], [&*confirmed, &other].concat());
         assert_eq!(told(&run)[1], format!("1 {} done", escaped(&other)));
@@ -186,6 +192,14 @@ fn reset_ends_all_subscriptions() {
     let run = asked(&["SUBSCRIBE a", "RESET", "LRANGE l 0 -1"], peer);
     assert_eq!(told(&run)[1], "1 +RESET\\r\\n done");
     assert!(told(&run)[2].starts_with("2 *3") && told(&run)[2].ends_with("done"));
+}
+
+#[test]
+fn a_reset_that_is_refused_ends_nothing() {
+    let peer =
+        [&*array('*', &["subscribe", "a", ":1"]), "-NOPERM no\r\n", &array('*', &["message", "a", "b"])].concat();
+    let run = asked(&["SUBSCRIBE a", "RESET"], peer);
+    assert!(told(&run)[2].starts_with("push *3"));
 }
 
 /// HELLO 2 by a subscriber of RESP3: from the reply on, messages are arrays.

@@ -42,6 +42,11 @@ fn streamed_aggregates_are_told_whole_at_their_end() {
     let lines: Vec<_> =
         replies.iter().enumerate().map(|(id, it)| format!("{id} {} done", it.as_bytes().escape_ascii())).collect();
     assert_eq!((told(&run), run.error), (lines, None));
+    let owned = |bytes: &str| parse(bytes.as_bytes(), Limits::default()).unwrap().unwrap().0.to_value();
+    let empty = || Value::Array(vec![]);
+    let (a, b) = (Value::Simple(b"a".into()), Value::Simple(b"b".into()));
+    assert_eq!(owned(replies[3]), Value::Map(vec![(a, empty()), (b, Value::Map(vec![]))]));
+    assert_eq!(owned("*3\r\n*?\r\n.\r\n*?\r\n.\r\n:1\r\n"), Value::Array(vec![empty(), empty(), Value::Integer(1)]));
     let (value, _) = parse(replies[4].as_bytes(), Limits::default()).unwrap().unwrap();
     let Value::Array(values) = value.to_value() else { panic!("{value:?}") };
     assert_eq!(values[0], Value::Bulk(b"abc".into()));
