@@ -1,12 +1,21 @@
 //! Unread bytes of an unfinished message. Grows with what came and never with what a peer said; holds no memory when
 //! it is empty.
 
+use std::fmt;
+
 /// Bytes between `start` and `end` are unread; what follows is room, already initialised.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Buffer {
     storage: Vec<u8>,
     start: usize,
     end: usize,
+}
+
+// What a peer sends may be a secret.
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({} bytes)", self.unread().len())
+    }
 }
 
 /// The least room for a read.

@@ -1,7 +1,7 @@
 //! One connection: a transport, a machine, what is unread and what is unwritten. `drive` is the only caller of
 //! `Protocol`. It knows no other connection and no poll; what it cannot do now it tells the reactor.
 
-use std::{io, mem};
+use std::{fmt, io, mem};
 
 use aquests_protocols::{Error, Event, ExchangeId, Input, Protocol, Refused, Replay};
 
@@ -14,7 +14,6 @@ use crate::timers::Deadlines;
 use crate::transport::Tls;
 use crate::transport::{self, Filled, Transport};
 
-#[derive(Debug)]
 pub(crate) struct Connection<P> {
     pub(crate) transport: Transport,
     pub(crate) tag: u64,
@@ -73,19 +72,67 @@ pub(crate) struct Ready {
     paused: bool,
     /// The machine was told something from outside, and may have something to say about it.
     told: bool,
+    /// The handler is asked for requests even where there is no room: the connection is new, or was woken.
+    woken: bool,
+    /// What is in `out` may wait for one more look at the socket.
+    linger: Linger,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Linger {
+    #[default]
+    No,
+    May,
+    Did,
 }
 
 /// What all connections of a reactor lend from it: one at a time needs them.
-#[derive(Debug)]
 pub(crate) struct Lent {
     read: Box<[u8]>,
-    out: Vec<u8>,
+    /// Empty buffers to write to. A connection keeps the one it was lent for as long as something is in it.
+    outs: Vec<Vec<u8>>,
     transport: transport::Lent,
 }
 
 impl Default for Lent {
     fn default() -> Self {
-        Self { read: vec![0; READ].into_boxed_slice(), out: Vec::with_capacity(4 << 10), transport: Default::default() }
+        Self { read: vec![0; READ].into_boxed_slice(), outs: Vec::new(), transport: Default::default() }
+    }
+}
+
+impl Lent {
+    fn take_out(&mut self) -> Vec<u8> {
+        self.outs.pop().unwrap_or_else(|| Vec::with_capacity(4 << 10))
+    }
+
+    fn give_back(&mut self, out: Vec<u8>) {
+        /// Small ones that are kept; of large ones, the first.
+        const SPARE: usize = 256;
+        let most = if self.outs.is_empty() { KEEP } else { LINGER };
+        if out.capacity() <= most && self.outs.len() < SPARE {
+            self.outs.push(out);
+        }
+    }
+}
+
+// What is read and written may be a secret.
+impl<P: fmt::Debug> fmt::Debug for Connection<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("transport", &self.transport)
+            .field("tag", &self.tag)
+            .field("ready", &self.ready)
+            .field("state", &self.state)
+            .field("deadlines", &self.deadlines)
+            .field("unread", &self.input)
+            .field("unwritten", &(self.out.len() - self.sent))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent").finish_non_exhaustive()
     }
 }
 
@@ -105,6 +152,8 @@ const BUDGET: usize = 256 << 10;
 const READ: usize = 64 << 10;
 /// How long a peer may go on sending after we are done with it, and how much.
 const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
+/// So much waits for another look at the socket, and no more.
+const LINGER: usize = 16 << 10;
 /// A shared buffer that a large request made larger than this is given back.
 const KEEP: usize = 1 << 20;
 
@@ -122,7 +171,7 @@ impl<P: Protocol> Connection<P> {
             transport,
             tag,
             generation,
-            ready: Ready::default(),
+            ready: Ready { woken: true, ..Ready::default() },
             listed: false,
             state: State::Connecting,
             deadlines: Deadlines::new(deadline),
@@ -163,11 +212,26 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
+    /// The owner has something for the handler to do.
+    pub(crate) fn wake(&mut self) {
+        self.ready.woken = true;
+    }
+
     /// Whatever paused the machine may be over.
     pub(crate) fn unpause(&mut self) {
         self.ready.paused = false;
         self.ready.told = true;
         self.need = 0;
+    }
+
+    /// Its deadline has passed: whether that is its end. The handler may know better.
+    pub(crate) fn is_over<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> bool {
+        let State::Open(protocol) = &mut self.state else { return true };
+        let (out, deadlines) = (&mut self.out, &mut self.deadlines);
+        let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: false };
+        let over = handler.on_deadline(at, &mut sender);
+        self.ready.told = true;
+        over || sender.close || self.deadlines.phase <= at.now
     }
 
     /// Does everything that can be done now.
@@ -185,13 +249,22 @@ impl<P: Protocol> Connection<P> {
             },
         }
         let mut out = mem::take(&mut self.out);
-        let own = out.capacity() > 0;
-        if !own {
-            out = mem::take(&mut lent.out);
+        if out.capacity() == 0 {
+            out = lent.take_out();
         }
         let mut result = self.work(at, handler, &mut out, lent);
         // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
-        let goodbye = result.is_err() && !out.is_empty();
+        let goodbye = result.is_err() && (!out.is_empty() || self.transport.is_pending());
+        if self.ready.linger == Linger::May
+            && matches!(result, Ok(After::Keep))
+            && !out.is_empty()
+            && out.len() < LINGER
+        {
+            self.ready.linger = Linger::Did;
+            self.out = out;
+            return After::Again;
+        }
+        self.ready.linger = Linger::No;
         let full = out.len() >= HIGH_WATER;
         let written = self.write(at, &mut out, lent);
         if let Err(error) = &written {
@@ -202,10 +275,10 @@ impl<P: Protocol> Connection<P> {
                 out.clear();
             }
         }
-        if !out.is_empty() {
+        if out.is_empty() {
+            lent.give_back(out);
+        } else {
             self.out = out;
-        } else if !own && out.capacity() <= KEEP {
-            lent.out = out;
         }
         match result {
             // What had no room before it was written has room now, and no readiness will tell.
@@ -213,8 +286,16 @@ impl<P: Protocol> Connection<P> {
             Ok(after) => after,
             Err(reason) => {
                 let (opened, reason) = self.abort(at, handler, reason);
-                if !goodbye || written.is_err() {
+                if written.is_err() {
                     return After::Closed(opened, reason);
+                }
+                if !goodbye {
+                    // TLS has a word to say even then, for which a full socket has no room.
+                    self.transport.goodbye();
+                    if !self.transport.is_pending() {
+                        return After::Closed(opened, reason);
+                    }
+                    self.ready.writable = false;
                 }
                 self.state = State::Leaving { reason, opened, finished: false };
                 self.deadlines.leave(at.now + LEAVING);
@@ -267,6 +348,10 @@ impl<P: Protocol> Connection<P> {
                 return Ok(false);
             }
             self.state = State::Handshaking;
+            #[cfg(feature = "tls")]
+            if self.transport.has_tls() {
+                self.deadlines.phase = self.deadlines.phase.min(handler.tls_begins(at));
+            }
         }
         #[cfg(feature = "tls")]
         if !self.begin_upgrade(at, lent)? {
@@ -370,6 +455,7 @@ impl<P: Protocol> Connection<P> {
             look = self.send(at, handler, out)?;
             if look {
                 self.ready.paused = false;
+                self.need = 0;
             }
             let readable = self.ready.readable && !self.ready.paused;
             if budget == 0 && (readable || look) {
@@ -475,11 +561,14 @@ impl<P: Protocol> Connection<P> {
     fn send<H: Handler<P>>(&mut self, at: At, handler: &mut H, out: &mut Vec<u8>) -> Result<bool, Reason> {
         let State::Open(protocol) = &mut self.state else { return Ok(false) };
         let mut sent = false;
-        if out.len() < HIGH_WATER && protocol.slots() > 0 {
+        if out.len() < HIGH_WATER && (mem::take(&mut self.ready.woken) || protocol.slots() > 0) {
             let deadlines = &mut self.deadlines;
-            let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false };
+            let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: false };
             handler.pull(at, &mut sender);
             sent = sender.sent;
+            if sender.linger && self.ready.linger == Linger::No {
+                self.ready.linger = Linger::May;
+            }
             if sender.close {
                 return Err(Reason::Owner);
             }
@@ -561,8 +650,8 @@ impl<P: Protocol> Connection<P> {
             && !self.transport.is_pending()
             && !*finished
         {
-            *finished = true;
-            self.transport.finish();
+            *finished = self.transport.finish();
+            self.ready.writable &= *finished;
         }
         for _ in 0..BUDGET / READ {
             if self.ready.eof {
@@ -574,7 +663,12 @@ impl<P: Protocol> Connection<P> {
                 Ok(Filled::Eof) | Err(_) => self.ready.eof = true,
             }
         }
-        if self.ready.eof && !self.out.is_empty() { After::Keep } else { self.left() }
+        // What the peer has said its last word about, it may still read.
+        match !self.out.is_empty() || self.transport.is_pending() {
+            true if self.ready.eof => After::Keep,
+            true => After::Again,
+            false => self.left(),
+        }
     }
 
     fn left(&mut self) -> After {

@@ -43,6 +43,11 @@ pub enum ErrorKind {
     Protocol,
     /// The answer is larger than allowed.
     TooLarge,
+    /// The body of the request could not be had to its end: a file or a reader failed, or had fewer or more bytes than
+    /// were promised. The [`source`](std::error::Error::source) says what.
+    Upload,
+    /// The body of the answer could not be put where it was to go: a file that cannot be written.
+    Download,
     /// The connection closed before the answer was whole.
     Closed,
     /// It was cancelled, or its client is gone.
@@ -61,6 +66,12 @@ pub enum Phase {
     Resolve,
     /// Connecting.
     Connect,
+    /// The handshake of TLS.
+    Tls,
+    /// From being given to a connection until the connection has taken the last byte of its body.
+    Send,
+    /// From there to the head of the answer.
+    FirstByte,
     /// Between any two signs of life once connected.
     Silence,
     /// From sending to the whole answer.
@@ -78,11 +89,16 @@ impl ErrorKind {
             ErrorKind::Tls => "tls",
             ErrorKind::Timeout(Phase::Resolve) => "timeout (resolve)",
             ErrorKind::Timeout(Phase::Connect) => "timeout (connect)",
+            ErrorKind::Timeout(Phase::Tls) => "timeout (tls)",
+            ErrorKind::Timeout(Phase::Send) => "timeout (send)",
+            ErrorKind::Timeout(Phase::FirstByte) => "timeout (first byte)",
             ErrorKind::Timeout(Phase::Silence) => "timeout (silence)",
             ErrorKind::Timeout(Phase::Total) => "timeout (total)",
             ErrorKind::Io => "i/o",
             ErrorKind::Protocol => "protocol",
             ErrorKind::TooLarge => "too large",
+            ErrorKind::Upload => "upload",
+            ErrorKind::Download => "download",
             ErrorKind::Closed => "closed",
             ErrorKind::Cancelled => "cancelled",
             ErrorKind::Callback => "callback",
@@ -103,7 +119,7 @@ impl ErrorKind {
             Reason::Deadline => ErrorKind::Timeout(Phase::Connect),
             Reason::Silent => ErrorKind::Timeout(Phase::Silence),
             Reason::Owner => ErrorKind::Cancelled,
-            Reason::Body(_) => ErrorKind::InvalidRequest,
+            Reason::Body(_) => ErrorKind::Upload,
             Reason::Tls(_) => ErrorKind::Tls,
             Reason::Truncated => ErrorKind::Closed,
             _ if !opened => ErrorKind::Connect,
@@ -178,6 +194,9 @@ impl fmt::Display for Error {
             ErrorKind::Tls => write!(f, "TLS with {peer} failed"),
             ErrorKind::Timeout(Phase::Resolve) => write!(f, "resolving {peer} took too long"),
             ErrorKind::Timeout(Phase::Connect) => write!(f, "connecting to {peer} took too long"),
+            ErrorKind::Timeout(Phase::Tls) => write!(f, "the TLS handshake with {peer} took too long"),
+            ErrorKind::Timeout(Phase::Send) => write!(f, "{peer} did not take the request in time"),
+            ErrorKind::Timeout(Phase::FirstByte) => write!(f, "{peer} did not begin to answer in time"),
             ErrorKind::Timeout(Phase::Silence) => write!(f, "{peer} was silent for too long"),
             ErrorKind::Timeout(Phase::Total) => write!(f, "{peer} did not answer in time"),
             ErrorKind::Io => write!(f, "the connection to {peer} broke"),
@@ -185,7 +204,10 @@ impl fmt::Display for Error {
             ErrorKind::TooLarge => write!(f, "the answer of {peer} is too large"),
             ErrorKind::Closed => write!(f, "{peer} closed the connection before its answer was whole"),
             ErrorKind::Cancelled => write!(f, "the request to {peer} was cancelled"),
-            ErrorKind::Callback => write!(f, "a callback ended the run"),
+            ErrorKind::Upload => write!(f, "the body of the request to {peer} could not be sent"),
+            ErrorKind::Download => write!(f, "the answer of {peer} could not be stored"),
+            ErrorKind::Callback if peer.is_empty() => write!(f, "a callback ended the run"),
+            ErrorKind::Callback => write!(f, "the callback for the answer of {peer} failed"),
             ErrorKind::System => write!(f, "the event loop failed"),
         }?;
         if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }

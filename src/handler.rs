@@ -1,6 +1,7 @@
 //! How the reactor meets the rest of the program: one trait, lent to each turn and never stored. It sees the envelope of
 //! an event (which connection, which exchange, is it done); what a message means is between the handler and its protocol.
 
+use std::fmt;
 use std::time::Duration;
 
 use aquests_protocols::{Established, ExchangeId, Protocol, Refused, Replay};
@@ -58,10 +59,19 @@ pub enum Chunk<'a> {
 /// [`Sender::send`] took ends exactly once, by a message that is `done`, by `on_failed`, by `switched`, or by a cancel of
 /// the handler's own; `on_closed` comes last, exactly once for every key that was ever given out.
 pub trait Handler<P: Protocol> {
+    /// The socket is connected and the handshake of TLS begins: when it must be over, if that is before the deadline of
+    /// [`Reactor::connect`](crate::reactor::Reactor::connect).
+    #[cfg(feature = "tls")]
+    fn tls_begins(&mut self, at: At) -> Moment {
+        let _ = at;
+        Moment::NEVER
+    }
+
     /// The transport is up: choose the machine, and how long the connection may be silent.
     fn connected(&mut self, at: At, established: Established<'_>) -> P;
 
-    /// There is room for requests: send until [`Sender::slots`] is 0 or nothing is left to send.
+    /// There is room for requests: send until [`Sender::slots`] is 0 or nothing is left to send. Also asked once when a
+    /// connection has opened and after [`Reactor::wake`](crate::reactor::Reactor::wake), with room or without.
     fn pull(&mut self, at: At, to: &mut Sender<'_, P>);
 
     /// The next part of a body that was announced, at most `room` bytes.
@@ -75,6 +85,14 @@ pub trait Handler<P: Protocol> {
 
     /// An exchange ended without its whole answer.
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay);
+
+    /// The deadline that [`Sender::set_deadline`] set has passed. `true`: the connection closes, with
+    /// [`Reason::Deadline`]. Where only some of its exchanges are late, give those up, set the next deadline, and say
+    /// `false`.
+    fn on_deadline(&mut self, at: At, to: &mut Sender<'_, P>) -> bool {
+        let _ = (at, to);
+        true
+    }
 
     /// The peer agreed to speak another protocol from here on: its machine, or `None` to close.
     fn switched(&mut self, at: At, id: ExchangeId) -> Option<P> {
@@ -95,7 +113,6 @@ pub trait Handler<P: Protocol> {
 }
 
 /// Sends on one connection, during [`Handler::pull`].
-#[derive(Debug)]
 pub struct Sender<'a, P> {
     pub(crate) protocol: &'a mut P,
     pub(crate) out: &'a mut Vec<u8>,
@@ -103,6 +120,17 @@ pub struct Sender<'a, P> {
     pub(crate) now: Moment,
     pub(crate) sent: bool,
     pub(crate) close: bool,
+    pub(crate) linger: bool,
+}
+
+// What is sent may be a secret.
+impl<P: fmt::Debug> fmt::Debug for Sender<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("protocol", &self.protocol)
+            .field("unwritten", &self.out.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Above so many bytes waiting to be written, nothing is pulled.
@@ -135,6 +163,12 @@ impl<P: Protocol> Sender<'_, P> {
     /// milliseconds.
     pub fn set_silence(&mut self, silence: Option<Duration>) {
         self.deadlines.set_silence(silence, self.now);
+    }
+
+    /// What is sent may wait until the sockets were looked at once more, without waiting for them: where answers are on
+    /// their way, more of them may be there by then, and one write does for several requests.
+    pub fn linger(&mut self) {
+        self.linger = true;
     }
 
     /// Closes the connection when everything is written.

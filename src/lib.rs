@@ -23,6 +23,7 @@
 //! |---|---|
 //! | none | the reactor |
 //! | `http1` (default) | the client, with HTTP/1.1 |
+//! | `http2` (default) | HTTP/2, where a server has it; brings `http1` |
 //! | `tls` (default) | TLS, for the client and for protocols of one's own |
 //! | `load` | load generation |
 //! | `full` | all of them |
@@ -64,7 +65,8 @@ mod wire;
 pub use aquests_protocols as protocols;
 #[cfg(feature = "client")]
 pub use client::{
-    BoxError, Builder, Client, Handle, Outcome, Rejected, Request, RequestId, Response, Session, Timings,
+    BodyWriter, BoxError, Builder, Client, Form, Handle, Head, Outcome, Part, Progress, Rejected, Request, RequestId,
+    Response, Session, Timings,
 };
 #[cfg(feature = "client")]
 pub use error::{Error, ErrorKind, Phase};
@@ -72,11 +74,15 @@ pub use error::{Error, ErrorKind, Phase};
 pub use http;
 #[cfg(feature = "client")]
 pub use logger::Logger;
+#[cfg(feature = "client")]
+pub use reactor::Flow;
 #[cfg(feature = "tls")]
-pub use reactor::TlsSettings;
+pub use reactor::{TlsSettings, TlsVersion};
 #[cfg(feature = "client")]
 pub use report::{Interval, Latency, Report};
 #[cfg(feature = "client")]
 pub use resolve::Resolver;
 #[cfg(feature = "client")]
 pub use url::Url;
+#[cfg(feature = "client")]
+pub use wire::Versions;

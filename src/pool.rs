@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use slab::Slab;
 
 use crate::protocols::ExchangeId;
 use crate::reactor::{Address, Key, Moment};
 use crate::url::{Scheme, Url};
+use crate::wire::Versions;
 
 /// Requests with the same key may share a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,11 +23,17 @@ pub(crate) struct RouteKey {
     pub(crate) port: u16,
     /// Connect here, whatever host and port say.
     pub(crate) address: Option<Address>,
+    pub(crate) versions: Versions,
 }
 
 impl RouteKey {
-    pub(crate) fn new(url: &Url, address: Option<Address>) -> Self {
-        Self { scheme: url.scheme(), host: url.host().to_owned(), port: url.port(), address }
+    pub(crate) fn new(url: &Url, address: Option<Address>, versions: Versions) -> Self {
+        Self { scheme: url.scheme(), host: url.host().to_owned(), port: url.port(), address, versions }
+    }
+
+    /// The version is agreed on with the first request, not with the connection.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.scheme == Scheme::Http
     }
 
     /// Whom errors name.
@@ -43,6 +51,10 @@ pub(crate) struct Route {
     pub(crate) key: RouteKey,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) names: Names,
+    /// When the resolver was asked, and how long it took, until a connection has taken note of it.
+    pub(crate) asked: Moment,
+    pub(crate) resolve: Option<Duration>,
+    pub(crate) spoken: Spoken,
     /// Connections in any state, those being dialed included.
     pub(crate) connections: usize,
     /// Connections that will ask for requests of themselves: being dialed, or woken.
@@ -80,6 +92,19 @@ impl Names {
     }
 }
 
+/// What is known of the versions of HTTP that the server of a route speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// Nothing: the first connection will tell, and the others had better wait for it.
+    Unknown,
+    /// Nothing, and the first connection could not be made.
+    Unreached,
+    /// A request asks for an upgrade.
+    Asking,
+    Http1,
+    Http2,
+}
+
 /// What is special about the route of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
@@ -98,13 +123,29 @@ pub(crate) struct Connection {
     /// Exchanges that were answered on it.
     pub(crate) served: u64,
     pub(crate) in_flight: u32,
+    /// How many times exchanges on it wait for the program: to read on, to have more to send.
+    pub(crate) waits: u32,
     pub(crate) dialed: Moment,
-    /// How long connecting took, until a request has taken note of it.
-    pub(crate) connect: Option<std::time::Duration>,
+    /// How long making it took, until a request has taken note of it.
+    pub(crate) made: Made,
+    /// When TLS began, for each address at which it did.
+    pub(crate) handshakes: Vec<(Key, Moment)>,
+    /// HTTP/2 was taken for granted, because the server had it before.
+    pub(crate) assumed: bool,
+    /// HTTP/2 was asked for on it.
+    pub(crate) asked: bool,
     /// Several addresses are being tried for it; nothing where there is but one.
     pub(crate) race: Option<Box<Race>>,
     /// When it became idle, as a number that only grows.
     idle_since: u64,
+}
+
+/// How long it took to make a connection, and the parts of that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) resolve: Option<Duration>,
+    pub(crate) connect: Option<Duration>,
+    pub(crate) tls: Option<Duration>,
 }
 
 /// The addresses of a host as they are tried for one connection (RFC 8305 §5): the first that connects is it. It counts
@@ -140,6 +181,8 @@ pub(crate) struct Pool {
     pub(crate) routes: Slab<Route>,
     pub(crate) connections: Slab<Connection>,
     by_key: HashMap<RouteKey, usize>,
+    /// The versions of servers, for when their routes are forgotten.
+    spoken: HashMap<RouteKey, Spoken>,
     /// Routes that have requests waiting and want a connection.
     line: VecDeque<usize>,
     /// Idle connections by when they became idle.
@@ -155,14 +198,50 @@ impl Pool {
         if let Some(index) = self.by_key.get(key) {
             return *index;
         }
-        let index = self.routes.insert(Route::new(key.clone(), None));
+        let index = self.insert(key.clone(), None);
         self.by_key.insert(key.clone(), index);
         index
     }
 
+    fn insert(&mut self, key: RouteKey, session: Option<Session>) -> usize {
+        let spoken = self.spoken.get(&key).copied().unwrap_or(Spoken::Unknown);
+        self.routes.insert(Route::new(key, session, spoken))
+    }
+
+    /// Takes note of what a server speaks. `Unknown` forgets it.
+    pub(crate) fn speaks(&mut self, route: usize, spoken: Spoken) {
+        /// Servers that are remembered at most.
+        const MOST: usize = 1 << 14;
+        let entry = &mut self.routes[route];
+        if entry.spoken == spoken {
+            return;
+        }
+        entry.spoken = spoken;
+        if entry.session.is_some()
+            && let Some(shared) = self.by_key.get(&entry.key).copied()
+        {
+            self.routes[shared].spoken = spoken;
+        }
+        let entry = &mut self.routes[route];
+        match spoken {
+            Spoken::Http1 | Spoken::Http2 => {
+                if self.spoken.len() >= MOST {
+                    // Each of them is asked again when it is used again, and there is no more to it.
+                    self.spoken.clear();
+                }
+                self.spoken.insert(entry.key.clone(), spoken);
+            }
+            Spoken::Unknown => drop(self.spoken.remove(&entry.key)),
+            Spoken::Unreached | Spoken::Asking => {}
+        }
+        if !entry.queue.is_empty() {
+            self.line_up(route);
+        }
+    }
+
     /// A route of its own.
     pub(crate) fn session(&mut self, key: RouteKey) -> usize {
-        self.routes.insert(Route::new(key, Some(Session::default())))
+        self.insert(key, Some(Session::default()))
     }
 
     /// Puts a request at its place by age: at the end, or for one that comes back, where it was.
@@ -227,6 +306,7 @@ impl Pool {
     /// A connection is being dialed.
     pub(crate) fn dial(&mut self, route: usize, now: Moment) -> usize {
         let entry = &mut self.routes[route];
+        let made = Made { resolve: entry.resolve.take(), ..Made::default() };
         entry.connections += 1;
         entry.coming += 1;
         if entry.session.is_none() {
@@ -238,8 +318,12 @@ impl Pool {
             state: State::Dialing,
             served: 0,
             in_flight: 0,
+            waits: 0,
             dialed: now,
-            connect: None,
+            made,
+            handshakes: Vec::new(),
+            assumed: false,
+            asked: false,
             race: None,
             idle_since: 0,
         })
@@ -248,7 +332,10 @@ impl Pool {
     pub(crate) fn opened(&mut self, connection: usize, now: Moment) {
         let entry = &mut self.connections[connection];
         entry.state = State::Busy;
-        entry.connect = Some(now.since(entry.dialed));
+        entry.made.connect = Some(now.since(entry.dialed));
+        let began = entry.handshakes.iter().find(|(key, _)| Some(*key) == entry.key);
+        entry.made.tls = began.map(|(_, began)| now.since(*began));
+        entry.handshakes = Vec::new();
         self.routes[entry.route].coming -= 1;
     }
 
@@ -385,11 +472,14 @@ impl Pool {
 }
 
 impl Route {
-    fn new(key: RouteKey, session: Option<Session>) -> Self {
+    fn new(key: RouteKey, session: Option<Session>, spoken: Spoken) -> Self {
         Self {
             key,
             queue: VecDeque::new(),
             names: Names::Unknown,
+            asked: Moment::START,
+            resolve: None,
+            spoken,
             connections: 0,
             coming: 0,
             idle: Vec::new(),
@@ -405,7 +495,7 @@ mod tests {
     use super::*;
 
     fn key(port: u16) -> RouteKey {
-        RouteKey::new(&Url::parse(&format!("http://h:{port}/")).unwrap(), None)
+        RouteKey::new(&Url::parse(&format!("http://h:{port}/")).unwrap(), None, Versions::Any)
     }
 
     fn open(pool: &mut Pool, route: usize) -> usize {

@@ -27,7 +27,7 @@ use crate::timers::{Alarms, Missed};
 pub use crate::transport::Address;
 use crate::transport::Transport;
 #[cfg(feature = "tls")]
-pub use crate::transport::{ServerTls, Tls, TlsSettings};
+pub use crate::transport::{ServerTls, Tls, TlsSettings, TlsVersion};
 
 /// The name of a connection: its place in the slab, and a generation, so that what is late hits nobody else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -295,6 +295,9 @@ impl<P: Protocol> Reactor<P> {
 
     /// Lets a connection pull: it may have been quiet because nothing was queued.
     pub fn wake(&mut self, key: Key) {
+        if let Some(connection) = self.inner.get(key) {
+            connection.wake();
+        }
         self.inner.list(key);
     }
 
@@ -306,6 +309,25 @@ impl<P: Protocol> Reactor<P> {
                 protocol.resume(id, out);
             }
             self.inner.list(key);
+        }
+    }
+
+    /// Does between turns what [`Flow::Hold`] does in one.
+    pub fn hold(&mut self, key: Key, id: ExchangeId) {
+        if let Some((protocol, _)) = self.inner.get(key).and_then(Connection::protocol) {
+            protocol.hold(id);
+        }
+    }
+
+    /// Does between turns what [`Sender::set_silence`] does in one.
+    pub fn set_silence(&mut self, key: Key, silence: Option<Duration>) {
+        self.inner.read_clock();
+        let now = self.inner.now;
+        let Inner { connections, alarms, .. } = &mut self.inner;
+        let connection = connections.get_mut(key.index()).filter(|found| found.generation == key.generation());
+        if let Some(connection) = connection {
+            connection.deadlines.set_silence(silence, now);
+            connection.deadlines.arm(alarms, key);
         }
     }
 
@@ -493,7 +515,14 @@ impl<P: Protocol> Inner<P> {
         }
         match connection.deadlines.ring(due, now, &mut self.alarms, key) {
             None => {}
-            Some(Missed::Phase) => self.close(key, Reason::Deadline, handler),
+            Some(Missed::Phase) => {
+                let at = At { key, tag: connection.tag, now };
+                if connection.is_over(at, handler) {
+                    self.close(key, Reason::Deadline, handler);
+                } else {
+                    self.list(key);
+                }
+            }
             Some(Missed::Silence) => self.close(key, Reason::Silent, handler),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aquests::{Client, Error, ErrorKind, Phase, Request};
+use aquests::{Client, Error, ErrorKind, Phase, Request, Versions};
 use support::{Peer, must_end};
 
 /// The bodies that came, or the errors, by request id.
@@ -148,7 +148,7 @@ fn a_request_that_is_not_idempotent_is_never_sent_again() {
 fn a_new_connection_that_says_nothing_is_an_error_at_once() {
     must_end(|| {
         let peer = Peer::start(|conn| conn.request().map(drop));
-        let mut client = Client::new().unwrap();
+        let mut client = Client::builder().versions(Versions::Http1).build().unwrap();
         client.get(peer.url("/")).unwrap();
         let results = fetch(&mut client);
         assert_eq!((kinds(&results), peer.requests()), (vec![Some(ErrorKind::Closed)], 1));

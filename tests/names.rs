@@ -63,7 +63,16 @@ fn a_name_is_asked_for_once_however_many_want_it() {
             let port = [&peer, &other][number % 2].address().port();
             client.get(format!("http://H.example:{port}/")).unwrap();
         }
-        let report = client.fetch_all().unwrap();
+        let mut asking = 0;
+        let report = client
+            .fetch_all_with(|_, outcome| {
+                let timings = outcome.into_result()?.timings();
+                asking += usize::from(timings.resolve.is_some());
+                assert!(timings.resolve.unwrap_or_default() <= timings.queued, "{timings:?}");
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        assert!((1..=2).contains(&asking), "{asking} requests had to wait for the name, over two routes");
         assert_eq!((report.responses(), report.failed()), (50, 0));
         assert_eq!(server.asked().len(), 2, "{:?}", server.asked());
     });

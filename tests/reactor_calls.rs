@@ -142,6 +142,25 @@ fn turn_idly(reactor: &mut Reactor<Client>, hand: &mut Hand) {
 }
 
 #[test]
+fn a_connection_without_room_pulls_when_it_is_woken_so_that_nobody_waits_for_it() {
+    let peer = Peer::start(|conn| {
+        conn.request()?;
+        conn.wait();
+        Ok(())
+    });
+    let (mut reactor, mut hand) = (Reactor::new().unwrap(), Hand::default());
+    let key = connect(&mut reactor, &peer);
+    hand.get(1, "/1");
+    turn_until(&mut reactor, &mut hand, |hand| hand.queue.is_empty());
+    let before = hand.pulls;
+    turn_idly(&mut reactor, &mut hand);
+    assert_eq!(hand.pulls, before, "one request is on its way, and more than one the connection does not take");
+    reactor.wake(key);
+    turn_idly(&mut reactor, &mut hand);
+    assert_eq!(hand.pulls, before + 1);
+}
+
+#[test]
 fn an_idle_connection_pulls_when_it_is_woken_and_not_before() {
     let peer = Peer::echo();
     let (mut reactor, mut hand) = (Reactor::new().unwrap(), Hand::default());
@@ -372,7 +391,7 @@ fn an_early_answer_ends_an_upload_and_the_connection() {
         });
         let (mut reactor, mut hand) = (Reactor::new().unwrap(), Hand::default());
         connect(&mut reactor, &peer);
-        hand.upload(1, Some(1 << 30), [Part::Data(vec![b'x'; 64 << 20])]);
+        hand.upload(1, Some(1 << 30), [Part::Data(vec![b'x'; 8 << 20])]);
         turn_until(&mut reactor, &mut hand, |hand| !hand.closed.is_empty());
         let outcome = (&hand.done, hand.bytes, &hand.failed);
         assert_eq!(outcome, (&vec![ExchangeId(1)], 3, &vec![]), "patient: {patient}, {:?}", hand.closed);

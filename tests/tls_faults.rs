@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use aquests::{Client, Error, ErrorKind, Phase, Request, TlsSettings};
+use rustls::ServerConfig;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ContentType, ServerConfig};
-use support::tls::{Authority, Forger, Identity, Wanted};
+use support::tls::{Authority, Identity, Wanted};
 use support::{Conn, FAULTS, Peer, must_end};
 
 /// Whom these clients trust, and what these servers show. Signatures of Ed25519 are all of one length, so that two
@@ -269,71 +269,6 @@ fn what_came_whole_before_garbage_is_delivered() {
             assert_eq!(result.as_deref().map_err(Error::kind), wanted);
         }
     });
-}
-
-#[test]
-fn an_alert_in_the_middle_of_an_answer_is_told_in_words() {
-    must_end(|| {
-        let result = against(allowing_forgery, |conn| {
-            conn.request()?;
-            let mut forger = Forger::new(conn.leave_tls()?);
-            let mut bytes = forger.data("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345");
-            // Fatal, internal_error.
-            bytes.extend(forger.record(ContentType::Alert, &[2, 80]));
-            conn.send(bytes)?;
-            conn.stall()
-        });
-        let error = result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Tls);
-        assert!(error.to_string().contains("the peer refused: it failed (InternalError)"), "{error}");
-    });
-}
-
-fn allowing_forgery(identity: &Identity) -> ServerConfig {
-    let mut config = identity.server_of(&TLS13);
-    config.enable_secret_extraction = true;
-    config
-}
-
-/// A server that sends such records without end is left, and another answers meanwhile.
-fn assert_flood_ends(flood: impl Fn(&mut Forger) -> Vec<u8> + Send + Sync + 'static) {
-    let (settings, identity) = trusted();
-    let flooding = Peer::secure(allowing_forgery(&identity), move |conn| {
-        conn.request()?;
-        let mut forger = Forger::new(conn.leave_tls()?);
-        loop {
-            let records: Vec<u8> = (0..500).flat_map(|_| flood(&mut forger)).collect();
-            conn.send(records)?;
-        }
-    });
-    let echo = Peer::secure(identity.server(), Conn::echo);
-    let mut client = Client::builder().workers(2).tls(settings).build().expect("the system has a poll");
-    client.get(flooding.secure_url("/")).unwrap();
-    for number in 0..200 {
-        client.get(echo.secure_url(&format!("/{number}"))).unwrap();
-    }
-    let mut results = fetch(&mut client);
-    let error = results.remove(0).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
-    for (number, result) in results.into_iter().enumerate() {
-        assert_eq!(result.unwrap(), format!("/{number}"));
-    }
-}
-
-#[test]
-fn a_flood_of_empty_records_ends_the_connection() {
-    must_end(|| assert_flood_ends(|forger| forger.data("")));
-}
-
-#[test]
-fn a_flood_of_key_updates_ends_the_connection() {
-    // update_requested (RFC 8446 §4.6.3), under the first keys, as nobody gets to hear the second.
-    must_end(|| assert_flood_ends(|forger| forger.record(ContentType::Handshake, &[24, 0, 0, 1, 1])));
-}
-
-#[test]
-fn a_flood_of_tickets_ends_the_connection() {
-    must_end(|| assert_flood_ends(Forger::ticket));
 }
 
 #[test]

@@ -5,18 +5,23 @@
 mod support;
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use aquests::protocols::http1::Server;
 use aquests::protocols::semantics::{Body, Message, PreparedResponse, RequestHead, Response};
 use aquests::protocols::{Established, ExchangeId, Replay};
 use aquests::reactor::{At, Flow, Handler, Key, Listener, Reactor, Reason, Sender, ServerTls, Waker};
-use aquests::{Client, Error, ErrorKind, Request, TlsSettings};
+use aquests::{Client, Error, ErrorKind, Request, TlsSettings, Versions};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use support::tls::Authority;
 use support::{Folder, must_end};
 
@@ -140,7 +145,7 @@ impl Target {
 
     fn client(&self, workers: usize) -> Client {
         let settings = TlsSettings::new().roots_pem(self.authority.pem.as_str());
-        Client::builder().workers(workers).tls(settings).build().unwrap()
+        Client::builder().versions(Versions::Http1).workers(workers).tls(settings).build().unwrap()
     }
 
     /// Why the next connection that came to nothing closed.
@@ -215,7 +220,7 @@ fn large_bodies_pass_in_both_directions_at_once() {
 #[test]
 fn nobody_is_served_without_a_protocol_in_common() {
     must_end(|| {
-        let target = Target::start(&[b"h2"]);
+        let target = Target::start(&[b"spdy/1"]);
         let mut client = target.client(1);
         client.get(target.url("/")).unwrap();
         let error = fetch(&mut client).remove(0).unwrap_err();
@@ -308,4 +313,91 @@ fn a_certificate_that_does_not_fit_is_refused_at_once() {
     }
     let text = format!("{:?}", made(&one.chain, &one.key).unwrap());
     assert!(one.key.lines().all(|line| !text.contains(line)), "{text}");
+}
+
+/// Asks for an echo as a client by other hands, says its last word, and reads only later.
+fn ask_and_read_late(authority: &str, mut socket: UnixStream, length: usize) -> io::Result<usize> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(support::tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+    let head = format!("POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(&vec![b'x'; length])?;
+    stream.conn.send_close_notify();
+    stream.flush()?;
+    stream.sock.shutdown(Shutdown::Write)?;
+    thread::sleep(Duration::from_millis(300));
+    let mut answer = Vec::new();
+    // An error if the end is not that of TLS.
+    stream.read_to_end(&mut answer)?;
+    Ok(answer.iter().rev().take_while(|byte| **byte == b'x').count())
+}
+
+/// Of lengths so close together, one or two fill the socket with all but the very last records.
+#[test]
+fn an_answer_is_whole_although_the_client_said_its_last_word_and_reads_late() {
+    must_end(|| {
+        let (authority, folder) = (Authority::new("root"), Folder::new());
+        let (identity, socket) = (authority.localhost(), folder.path().join("socket"));
+        let tls = ServerTls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes(), &[]).unwrap();
+        let mut reactor = Reactor::<Server>::new().unwrap();
+        reactor.listen(Listener::unix(&socket).unwrap().tls(tls), 0).unwrap();
+        let lengths = (64 << 10..512 << 10).step_by(12 << 10);
+        let clients: Vec<_> = lengths
+            .map(|length| {
+                let (socket, authority) = (UnixStream::connect(&socket).unwrap(), authority.pem.clone());
+                thread::spawn(move || (length, ask_and_read_late(&authority, socket, length)))
+            })
+            .collect();
+        let mut echo = Echo { requests: HashMap::new(), ready: HashMap::new(), seen: Arc::default() };
+        while !clients.iter().all(JoinHandle::is_finished) {
+            reactor.turn(Some(Duration::from_millis(5)), &mut echo).unwrap();
+        }
+        for client in clients {
+            let (length, came) = client.join().unwrap();
+            assert_eq!(came.unwrap(), length);
+        }
+    });
+}
+
+#[test]
+fn nothing_that_was_said_is_in_a_debug_print() {
+    must_end(|| {
+        let (secret, authority) = (b"a-secret-of-16-b", Authority::new("root"));
+        let identity = authority.localhost();
+        for secure in [false, true] {
+            let mut reactor = Reactor::<Server>::new().unwrap();
+            let mut listener = Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap();
+            let address = listener.local_addr().unwrap();
+            if secure {
+                let tls = ServerTls::from_pem(identity.chain.as_bytes(), identity.key.as_bytes(), &[]).unwrap();
+                listener = listener.tls(tls);
+            }
+            reactor.listen(listener, 0).unwrap();
+            let mut client =
+                Client::builder().tls(TlsSettings::new().roots_pem(authority.pem.as_str())).build().unwrap();
+            let url = format!("{}://{address}/", if secure { "https" } else { "http" });
+            let body = secret.repeat(20_000);
+            client.send(Request::post(url).header("authorization", "a-secret-of-16-b").body(body)).unwrap();
+            let mut echo = Echo { requests: HashMap::new(), ready: HashMap::new(), seen: Arc::default() };
+            // In every state on the way.
+            let numbers = format!("{secret:?}");
+            let numbers = numbers.trim_matches(['[', ']']);
+            while client.next_outcome().is_none() {
+                client.turn(Some(Duration::from_millis(1))).unwrap();
+                reactor.turn(Some(Duration::from_millis(1)), &mut echo).unwrap();
+                let prints = [format!("{reactor:?}"), format!("{client:?}")];
+                assert!(
+                    prints.iter().all(|print| !print.contains(numbers) && !print.contains("a-secret")),
+                    "{prints:?}"
+                );
+            }
+        }
+    });
 }

@@ -3,13 +3,14 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use aquests::load::{Control, Plan, run};
 use aquests::{Client, Error, ErrorKind, Report, Request};
-use support::{FAULTS, Nginx, Peer, must_end, raise_open_files, resident_memory};
+use support::{FAULTS, Nginx, Peer, forget_peak, must_end, peak_memory, raise_open_files, resident_memory};
 
 const SERVER: &str = r#"keepalive_requests 100000000; location = /2 { return 200 "ok"; }"#;
 
@@ -116,6 +117,41 @@ fn an_endless_source_takes_no_memory() {
         assert_eq!((report.responses(), report.failed()), (REQUESTS, 0), "{report}");
         let grown = resident_memory().saturating_sub(early);
         assert!(grown < GROWTH, "memory grew by {grown} bytes");
+    });
+}
+
+#[test]
+fn a_gibibyte_streams_each_way_and_takes_no_memory() {
+    alone(|| {
+        const LENGTH: u64 = 1 << 30;
+        let peer = Peer::start(|conn| {
+            loop {
+                let seen = conn.head()?;
+                if let Some(length) = seen.field("content-length") {
+                    conn.swallow(length.parse().expect("a number"))?;
+                    conn.answer("thanks")?;
+                    continue;
+                }
+                conn.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n"))?;
+                (0..LENGTH >> 16).try_for_each(|_| conn.send([b'x'; 1 << 16]))?;
+            }
+        });
+        let mut client = Client::new().unwrap();
+        let mut before = 0;
+        // The first round is what the memory is set up in.
+        for length in [1 << 20, LENGTH] {
+            let reader = io::repeat(b'x').take(length);
+            client.send(Request::put(peer.url("/")).body_reader(reader, Some(length))).unwrap();
+            client.send(Request::get(peer.url("/")).discard()).unwrap();
+            let report = client.fetch_all().unwrap();
+            assert_eq!((report.responses(), report.bytes()), (2, LENGTH + 6), "{report}");
+            if before == 0 {
+                before = resident_memory();
+                forget_peak();
+            }
+        }
+        let grown = peak_memory().saturating_sub(before);
+        assert!(grown < 16 << 20, "memory grew by {grown} bytes");
     });
 }
 

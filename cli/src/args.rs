@@ -1,14 +1,15 @@
 //! The command line as it is written: names, letters, defaults and help. What the words mean together is for each
 //! command to say, in one place of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aquests::Versions;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::threshold::Threshold;
-use crate::units::{self, Place};
+use crate::units::{self, Detour, Field, Known, Place};
 
 /// Asks many servers many things at once: fetches, loads, and serves a target to try both on
 #[derive(Debug, Parser)]
@@ -53,13 +54,28 @@ pub(crate) struct FetchArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
+    /// A field of a form with files (multipart/form-data), as often as wanted: NAME=TEXT, or NAME=@FILE with
+    /// ;filename=NAME and ;type=TYPE behind it where they are other
+    #[arg(short = 'F', long = "form", value_parser = units::field, value_name = "NAME=CONTENT")]
+    #[arg(conflicts_with_all = ["body", "body_file"])]
+    pub(crate) form: Vec<Field>,
+
+    /// Ask whether the server wants the body before sending it, for a second at most
+    #[arg(long)]
+    pub(crate) expect_continue: bool,
+
     #[command(flatten)]
     pub(crate) request: RequestArgs,
 
-    /// Connect to this address and port, whatever the URL names
-    #[arg(long, value_parser = units::address, value_name = "HOST:PORT")]
-    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
-    pub(crate) connect_to: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
+
+    /// Ask these name servers instead of those of the system
+    #[arg(long, value_delimiter = ',', value_parser = units::name_server, value_name = "ADDRESS,…")]
+    pub(crate) dns_servers: Option<Vec<SocketAddr>>,
 
     /// How long one answer may take in all [default: as long as it is not silent for 10s]
     #[arg(short, long, value_parser = units::time, value_name = "DURATION")]
@@ -84,6 +100,10 @@ pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
 
+    /// Without a URL: let the target in this process speak TLS
+    #[arg(long = "tls")]
+    pub(crate) with_tls: bool,
+
     /// Connections in all
     #[arg(short, long, default_value = "50", value_parser = units::size, value_name = "NUMBER")]
     pub(crate) connections: usize,
@@ -101,9 +121,13 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'q', long, value_parser = units::rate, value_name = "NUMBER")]
     pub(crate) rate: Option<f64>,
 
-    /// Requests on their way at once on one connection (pipelining)
+    /// Requests on their way at once on one connection: streams of HTTP/2, or the pipeline of HTTP/1.1
     #[arg(short = 'p', long, default_value = "1", value_parser = units::depth, value_name = "NUMBER")]
     pub(crate) depth: u16,
+
+    /// Ask for HTTP/2 on plain http with the first request of each connection
+    #[arg(long, conflicts_with_all = ["http1", "http2"])]
+    pub(crate) upgrade: bool,
 
     /// Threads, each with its share of the connections
     #[arg(long, default_value = "1", value_parser = units::size, value_name = "NUMBER")]
@@ -117,6 +141,10 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'w', long)]
     pub(crate) wait: bool,
 
+    /// Use each connection for one request (connection: close)
+    #[arg(long, conflicts_with_all = ["http2", "upgrade"])]
+    pub(crate) disable_keepalive: bool,
+
     /// Send what looks like a template ({seq}, {rand:1:9}, …) as it is
     #[arg(long)]
     pub(crate) no_template: bool,
@@ -124,10 +152,11 @@ pub(crate) struct LoadArgs {
     #[command(flatten)]
     pub(crate) request: RequestArgs,
 
-    /// Connect to this host and port, whatever the URL names
-    #[arg(long, value_parser = units::place, value_name = "HOST:PORT")]
-    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
-    pub(crate) connect_to: Option<Place>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
 
     /// How long one answer may take in all
     #[arg(short, long, default_value = "20s", value_parser = units::time, value_name = "DURATION")]
@@ -185,7 +214,7 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'd', long, value_name = "TEXT")]
     pub(crate) body: Option<String>,
 
-    /// The body, from a file (- is standard input)
+    /// The body, from a file (- is standard input). fetch reads it as it sends it
     #[arg(short = 'D', long, value_name = "FILE", conflicts_with = "body")]
     pub(crate) body_file: Option<PathBuf>,
 
@@ -197,10 +226,93 @@ pub(crate) struct RequestArgs {
     #[arg(short = 'A', long, value_name = "TYPES")]
     pub(crate) accept: Option<String>,
 
+    /// Speak HTTP/1.1 only
+    #[arg(long = "http1.1", conflicts_with = "http2")]
+    pub(crate) http1: bool,
+
+    /// Speak HTTP/2 only, on plain http without asking whether the server knows it
+    #[arg(long)]
+    pub(crate) http2: bool,
+
     /// Connect to this unix socket, whatever the URL names
     #[cfg(unix)]
     #[arg(long, value_name = "PATH")]
     pub(crate) unix_socket: Option<PathBuf>,
+}
+
+impl RequestArgs {
+    /// Which versions of HTTP the server is asked in.
+    pub(crate) fn versions(&self) -> Versions {
+        match (self.http1, self.http2) {
+            (true, _) => Versions::Http1,
+            (_, true) => Versions::Http2,
+            _ => Versions::Any,
+        }
+    }
+}
+
+/// Where connections lead.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Connect to this host and port, whatever the URL names; or, for one host and port, to another
+    /// (HOST1:PORT1:HOST2:PORT2), as often as wanted
+    #[arg(long, value_parser = units::detour, value_name = "[HOST1:PORT1:]HOST:PORT")]
+    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
+    pub(crate) connect_to: Vec<Detour>,
+
+    /// The addresses of a host, for this port, as often as wanted
+    #[arg(long, value_parser = units::known, value_name = "HOST:PORT:ADDRESS,…")]
+    #[cfg_attr(unix, arg(conflicts_with = "unix_socket"))]
+    pub(crate) resolve: Vec<Known>,
+}
+
+impl PlaceArgs {
+    /// Where connections to a host and port are to lead, if elsewhere.
+    pub(crate) fn detour(&self, host: &str, port: u16) -> Option<Place> {
+        self.connect_to.iter().find_map(|detour| detour.of(host, port))
+    }
+
+    /// The addresses of a host, for connections to this port, if they were named.
+    pub(crate) fn addresses(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
+        let known = self.resolve.iter().find(|known| known.host.eq_ignore_ascii_case(host) && known.port == port)?;
+        Some(&known.addresses)
+    }
+}
+
+/// Whom to trust over TLS, and who to be.
+#[derive(Debug, Args)]
+pub(crate) struct TlsArgs {
+    /// Believe any certificate: who is on the way can read and change everything
+    #[arg(short = 'k', long)]
+    pub(crate) insecure: bool,
+
+    /// Trust the certificates in this file (PEM) instead of those of the system
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// Show this certificate (PEM, its chain behind it) to servers that ask for one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM) [default: in the file of --cert]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Ask for this name, and want it in the certificate, whatever the URL names
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sni: Option<String>,
+
+    /// Speak TLS 1.2 only
+    #[arg(long = "tls1.2", conflicts_with = "tls13")]
+    pub(crate) tls12: bool,
+
+    /// Speak TLS 1.3 only
+    #[arg(long = "tls1.3")]
+    pub(crate) tls13: bool,
+
+    /// Begin every connection with a full handshake
+    #[arg(long)]
+    pub(crate) no_resume: bool,
 }
 
 /// Serves a target to try requests and loads on
@@ -218,4 +330,16 @@ pub(crate) struct TargetArgs {
     #[cfg(unix)]
     #[arg(long, value_name = "PATH", conflicts_with = "listen")]
     pub(crate) unix_socket: Option<PathBuf>,
+
+    /// Speak TLS, with a certificate for localhost, 127.0.0.1 and ::1 that is made now; says where its authority is
+    #[arg(long)]
+    pub(crate) tls: bool,
+
+    /// Speak TLS with this certificate (PEM, its chain behind it)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The key of the certificate (PEM) [default: in the file of --cert]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
 }

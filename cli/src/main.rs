@@ -13,6 +13,7 @@ mod signal;
 mod target;
 mod terminal;
 mod threshold;
+mod tls;
 mod units;
 mod words;
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::args::RequestArgs;
 use crate::output::Failure;
@@ -15,28 +15,47 @@ pub(crate) struct Parts {
     pub(crate) headers: Vec<(String, String)>,
     /// `None`: no body, which is not the same as an empty one.
     pub(crate) body: Option<Vec<u8>>,
+    /// The body is in this file, to be read as it is sent.
+    pub(crate) file: Option<PathBuf>,
 }
 
+/// As a file: standard input.
+pub(crate) const STDIN: &str = "-";
+
 impl Parts {
+    /// With the whole body in memory.
     pub(crate) fn read(args: &RequestArgs) -> Result<Self, Failure> {
-        let body = match (&args.body, &args.body_file) {
-            (Some(text), _) => Some(text.clone().into_bytes()),
-            (None, Some(path)) => {
-                Some(read(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))?)
-            }
-            (None, None) => None,
-        };
-        let method = args.method.clone().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned());
+        let mut parts = Self::open(args)?;
+        if let Some(path) = parts.file.take() {
+            parts.body = Some(read(&path).map_err(|error| unreadable(&path, &error))?);
+        }
+        Ok(parts)
+    }
+
+    /// With a file where it is, which is there as far as one can tell.
+    pub(crate) fn open(args: &RequestArgs) -> Result<Self, Failure> {
+        let body = args.body.clone().map(String::into_bytes);
+        let file = args.body_file.clone();
+        if let Some(path) = file.as_ref().filter(|path| *path != Path::new(STDIN)) {
+            // Not by opening it: a pipe can be opened once.
+            fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        }
+        let has_body = body.is_some() || file.is_some();
+        let method = args.method.clone().unwrap_or_else(|| if has_body { "POST" } else { "GET" }.to_owned());
         let mut headers = args.headers.clone();
         for (name, value) in [("content-type", &args.content_type), ("accept", &args.accept)] {
             headers.extend(value.iter().map(|value| (name.to_owned(), value.clone())));
         }
-        Ok(Self { method, headers, body })
+        Ok(Self { method, headers, body, file })
     }
 }
 
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::Usage(format!("cannot read {}: {error}", path.display()))
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if path != Path::new("-") {
+    if path != Path::new(STDIN) {
         return fs::read(path);
     }
     let mut bytes = Vec::new();

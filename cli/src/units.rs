@@ -1,7 +1,8 @@
 //! Numbers, durations, headers and places as people write them on a command line. Says what is wrong in one sentence;
 //! knows no option by name.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `200`, `10k`, `1.5m`: thousands, millions, billions (`k`, `m`, `g`).
@@ -102,50 +103,148 @@ pub(crate) fn header(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Where to connect.
+/// A field of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Address(SocketAddr),
-    Name(String, u16),
+pub(crate) enum Field {
+    Text { name: String, text: String },
+    File { name: String, path: PathBuf, file_name: Option<String>, content_type: Option<String> },
 }
 
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Place::Address(address) => address.fmt(f),
-            Place::Name(host, port) => write!(f, "{host}:{port}"),
+/// `name=text`, or `name=@path` with `;filename=…` and `;type=…` behind it.
+pub(crate) fn field(text: &str) -> Result<Field, String> {
+    let Some((name, content)) = text.split_once('=') else {
+        return Err("a field of a form is written 'name=text' or 'name=@file'".to_owned());
+    };
+    let name = name.to_owned();
+    let Some(content) = content.strip_prefix('@') else { return Ok(Field::Text { name, text: content.to_owned() }) };
+    let (mut path, mut file_name, mut content_type) = (content, None, None);
+    while let Some((before, last)) = path.rsplit_once(';') {
+        if let Some(value) = last.trim_start().strip_prefix("filename=") {
+            file_name = Some(value.trim_matches('"').to_owned());
+        } else if let Some(value) = last.trim_start().strip_prefix("type=") {
+            content_type = Some(value.to_owned());
+        } else {
+            break;
         }
+        path = before;
+    }
+    Ok(Field::File { name, path: path.into(), file_name, content_type })
+}
+
+/// A host, an IPv6 address in brackets, and a port.
+pub(crate) type Place = (String, u16);
+
+/// Where connections to a place lead instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Detour {
+    /// Whose connections: those to any host, and to any port, where it is not said.
+    host: Option<String>,
+    port: Option<u16>,
+    /// Where to: the same host, and the same port, where it is not said.
+    to_host: Option<String>,
+    to_port: Option<u16>,
+}
+
+impl Detour {
+    /// Where connections to a host and port lead, if it is about them.
+    pub(crate) fn of(&self, host: &str, port: u16) -> Option<Place> {
+        let is_meant = self.host.as_deref().is_none_or(|meant| meant.eq_ignore_ascii_case(host))
+            && self.port.is_none_or(|meant| meant == port);
+        is_meant.then(|| (self.to_host.clone().unwrap_or_else(|| host.to_owned()), self.to_port.unwrap_or(port)))
     }
 }
 
-/// `127.0.0.1:80`, `[::1]:80`, `host:80`
-pub(crate) fn place(text: &str) -> Result<Place, String> {
-    if let Ok(address) = text.parse() {
-        return Ok(Place::Address(address));
-    }
-    match text.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
-        Some((host, Ok(port))) if !host.is_empty() && !host.contains([':', '/', '@']) => {
-            Ok(Place::Name(host.to_owned(), port))
+/// `HOST1:PORT1:HOST2:PORT2` as curl has it, any part of which can be empty, or `HOST:PORT` for all connections.
+pub(crate) fn detour(text: &str) -> Result<Detour, String> {
+    let bad =
+        || format!("'{text}' is not a host and a port, like localhost:8080 or [::1]:80, or two of them, from and to");
+    let host = |part: &str| match part {
+        "" => Ok(None),
+        part => is_host(part).then(|| Some(part.to_owned())).ok_or_else(bad),
+    };
+    let port = |part: &str| match part {
+        "" => Ok(None),
+        part => part.parse().map(Some).map_err(|_| bad()),
+    };
+    match parts(text)[..] {
+        [to_host, to_port] if !to_host.is_empty() && !to_port.is_empty() => {
+            Ok(Detour { host: None, port: None, to_host: host(to_host)?, to_port: port(to_port)? })
         }
-        _ => Err(format!("'{text}' is not a host and a port, like localhost:8080 or [::1]:80")),
+        [from_host, from_port, to_host, to_port] => Ok(Detour {
+            host: host(from_host)?,
+            port: port(from_port)?,
+            to_host: host(to_host)?,
+            to_port: port(to_port)?,
+        }),
+        _ => Err(bad()),
     }
 }
 
-/// A [`place`] as one address; a name is asked for now.
-pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    match place(text)? {
-        Place::Address(address) => Ok(address),
-        Place::Name(host, port) => {
-            let found =
-                (host.as_str(), port).to_socket_addrs().map_err(|error| format!("cannot resolve {host}: {error}"));
-            found?.next().ok_or_else(|| format!("{host} has no address"))
-        }
+/// The addresses of a host, for connections to this port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// `HOST:PORT:ADDRESS`, with more addresses behind commas.
+pub(crate) fn known(text: &str) -> Result<Known, String> {
+    let bad = || format!("'{text}' is not a host, a port and its addresses, like example.org:80:127.0.0.1,[::1]");
+    let (host, port, rest) = match parts(text)[..] {
+        [host, port, ..] => (host, port, text.get(host.len() + port.len() + 2..).ok_or_else(bad)?),
+        _ => return Err(bad()),
+    };
+    let addresses: Result<Vec<IpAddr>, _> = rest.split(',').map(|one| unbracketed(one).parse()).collect();
+    match (is_host(host), port.parse(), addresses) {
+        (true, Ok(port), Ok(addresses)) => Ok(Known { host: host.to_owned(), port, addresses }),
+        _ => Err(bad()),
     }
+}
+
+/// A name server: an address, with a port where that is not 53.
+pub(crate) fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().or_else(|_| unbracketed(text).parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+    address.map_err(|_| format!("'{text}' is not an address, like 192.0.2.1 or [::1]:5353"))
+}
+
+/// What stands between colons outside of brackets.
+fn parts(text: &str) -> Vec<&str> {
+    let mut inside = false;
+    let split = |c: char| {
+        inside = (inside || c == '[') && c != ']';
+        c == ':' && !inside
+    };
+    text.split(split).collect()
+}
+
+fn is_host(text: &str) -> bool {
+    let is_six = unbracketed(text) != text && unbracketed(text).parse::<std::net::Ipv6Addr>().is_ok();
+    is_six || (!text.is_empty() && !text.contains([':', '/', '@', '[', ']', ' ']))
+}
+
+fn unbracketed(text: &str) -> &str {
+    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_forms_are_texts_or_files() {
+        let file = |path: &str, file_name: Option<&str>, content_type: Option<&str>| Field::File {
+            name: "a".to_owned(),
+            path: path.into(),
+            file_name: file_name.map(str::to_owned),
+            content_type: content_type.map(str::to_owned),
+        };
+        assert_eq!(field("a=b=c;type=d"), Ok(Field::Text { name: "a".to_owned(), text: "b=c;type=d".to_owned() }));
+        assert_eq!(field("a="), Ok(Field::Text { name: "a".to_owned(), text: String::new() }));
+        assert_eq!(field("a=@b"), Ok(file("b", None, None)));
+        assert_eq!(field("a=@b;c;type=d/e;filename=\"f\""), Ok(file("b;c", Some("f"), Some("d/e"))));
+        assert!(field("a").is_err());
+    }
 
     #[test]
     fn numbers_have_letters_for_thousands() {
@@ -189,12 +288,37 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_an_address_or_a_name() {
-        assert_eq!(place("[::1]:80"), Ok(Place::Address("[::1]:80".parse().unwrap())));
-        assert_eq!(place("127.0.0.1:80"), Ok(Place::Address("127.0.0.1:80".parse().unwrap())));
-        assert_eq!(place("a.b:80"), Ok(Place::Name("a.b".to_owned(), 80)));
-        for text in ["a", "a:", ":80", "a:99999", "http://a:80", "::1:80", "u@h:80"] {
-            assert!(place(text).unwrap_err().contains("is not a host and a port"), "{text}");
+    fn a_detour_is_for_all_or_for_some() {
+        let of = |text: &str, host: &str, port| detour(text).unwrap().of(host, port);
+        let to = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(of("a.b:80", "h", 1), to("a.b", 80));
+        assert_eq!(of("[::1]:80", "h", 1), to("[::1]", 80));
+        assert_eq!(of("h:1:[::1]:80", "H", 1), to("[::1]", 80));
+        assert_eq!(of("h:1:b:80", "h", 2), None);
+        assert_eq!(of("h:1:b:80", "g", 1), None);
+        assert_eq!(of("[::1]:1:b:", "[::1]", 1), to("b", 1));
+        assert_eq!(of("::b:80", "h", 1), to("b", 80));
+        assert_eq!(of(":1::80", "h", 1), to("h", 80));
+        for text in ["a", "a:", ":80", "a:99999", "http://a:80", "::1:80:", "u@h:80", "a:1:b", "a:b:c:1", "[x]:1", "é:"]
+        {
+            assert!(detour(text).unwrap_err().contains("is not a host and a port"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_host_has_addresses_and_a_name_server_is_one() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let known = |text: &str| super::known(text).map(|known| (known.host, known.port, known.addresses));
+        assert_eq!(known("h:80:127.0.0.1"), Ok(("h".to_owned(), 80, vec![ip("127.0.0.1")])));
+        assert_eq!(known("h:80:[::1],1.2.3.4"), Ok(("h".to_owned(), 80, vec![ip("::1"), ip("1.2.3.4")])));
+        assert_eq!(known("h:80:::1"), Ok(("h".to_owned(), 80, vec![ip("::1")])));
+        for text in ["h", "h:80", "h:80:", "h:80:name", "h:x:1.2.3.4", ":80:1.2.3.4", "h:80:1.2.3.4,"] {
+            assert!(known(text).unwrap_err().contains("its addresses"), "{text}");
+        }
+        assert_eq!(name_server("192.0.2.1"), Ok("192.0.2.1:53".parse().unwrap()));
+        assert_eq!(name_server("[::1]"), Ok("[::1]:53".parse().unwrap()));
+        assert_eq!(name_server("::1"), Ok("[::1]:53".parse().unwrap()));
+        assert_eq!(name_server("[::1]:5353"), Ok("[::1]:5353".parse().unwrap()));
+        assert!(name_server("ns.example").is_err());
     }
 }

@@ -4,6 +4,8 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use support::{OK, Server, Target, aquests, command, path, refused, start};
@@ -17,8 +19,12 @@ fn a_body_is_printed_as_it_came() {
     let (ran, body) = start(&mut command(&["fetch", &target.url("/bytes/1000000")])).end_with_bytes();
     ran.exits(0);
     assert_eq!(body.len(), 1_000_000);
-    let ran = aquests(&["fetch", "-i", &target.url("/status/404")]).exits(0);
+    let ran = aquests(&["fetch", "-i", "--http1.1", &target.url("/status/404")]).exits(0);
     assert!(ran.out.starts_with("HTTP/1.1 404 Not Found\r\n") && ran.out.ends_with("\r\n\r\n404 Not Found\n"));
+    for version in [&["--http2"][..], &[]] {
+        let ran = aquests(&[&["fetch", "-i", &target.url("/status/404")], version].concat()).exits(0);
+        assert!(ran.out.starts_with("HTTP/2.0 404\r\n") && ran.out.ends_with("\r\n\r\n404 Not Found\n"), "{}", ran.out);
+    }
     let ran = aquests(&["fetch", "-i", "-m", "HEAD", &target.url("/")]).exits(0);
     assert!(ran.out.contains("content-length: 31\r\n") && ran.out.ends_with("\r\n\r\n"), "{}", ran.out);
 }
@@ -51,7 +57,7 @@ fn a_status_is_a_failure_only_when_asked() {
     let target = Target::start();
     let (good, bad) = (target.url("/bytes/2"), target.url("/status/500"));
     assert_eq!(aquests(&["fetch", &bad]).exits(0).out, "500 Internal Server Error\n");
-    let ran = aquests(&["fetch", "--fail", &bad, &good]).exits(1);
+    let ran = aquests(&["fetch", "--fail", "--http1.1", &bad, &good]).exits(1);
     assert_eq!(ran.out, "ab");
     ran.says(&format!("aquests: {bad} answered 500 Internal Server Error\n"));
     aquests(&["fetch", "--fail", &good]).exits(0);
@@ -79,16 +85,18 @@ fn requests_are_what_was_asked_for() {
 #[test]
 fn verbose_tells_what_happens() {
     let target = Target::start();
-    let ran = aquests(&["fetch", "-v", &target.url("/bytes/2?q")]).exits(0);
+    let ran = aquests(&["fetch", "-v", "--http1.1", &target.url("/bytes/2?q")]).exits(0);
     assert_eq!(ran.out, "ab");
-    let ran = ran.says("> GET /bytes/2?q HTTP/1.1\n").says(&format!("> host: {}\n", target.address));
+    let ran = ran.says("> GET /bytes/2?q\n").says(&format!("> host: {}\n", target.address));
     let ran = ran.says("< HTTP/1.1 200 OK\n").says("< content-length: 2\n").says("* 2 bytes; wait ");
     let times = ran.err.lines().find(|line| line.starts_with("* 2 bytes; ")).unwrap();
     for phase in [" connect ", " first byte ", " body ", " total "] {
         assert!(times.contains(phase), "{phase} is not in {times}");
     }
     let ran = aquests(&["fetch", "-v", "-d", "abc", "-H", "X-A: 1", &target.url("/echo")]).exits(0);
-    ran.says("> POST /echo HTTP/1.1\n").says("> x-a: 1\n").says("> content-length: 3\n");
+    ran.says("> POST /echo\n").says("> x-a: 1\n").says("> content-length: 3\n");
+    let ran = aquests(&["fetch", "-v", "--http2", &target.url("/bytes/2")]).exits(0);
+    ran.says("> GET /bytes/2\n").says("< HTTP/2.0 200\n").says("< content-length: 2\n");
 }
 
 #[test]
@@ -102,6 +110,90 @@ fn a_file_or_nobody_takes_the_bodies() {
     let mut child = command(&["fetch", &target.url("/bytes/1000000")]).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// One after the other, however large and however slow, and a file or a terminal is all that holds them.
+#[test]
+fn large_bodies_are_printed_as_they_come_in_the_order_of_their_urls() {
+    let target = Target::start();
+    let sizes = ["/delay/300", "/bytes/5000000", "/bytes/1", "/bytes/3000000", "/delay/100", "/chunked/2000000"];
+    let urls = sizes.map(|path| target.url(path));
+    let file = path("fetched-large");
+    for _ in 0..2 {
+        let ran = aquests(&[&["fetch".into(), "-o".into(), file.to_str().unwrap().to_owned()], &urls[..]].concat());
+        assert_eq!(ran.exits(0).out, "");
+        let bytes = fs::read(&file).unwrap();
+        assert_eq!(bytes.len(), 10_000_001 + 2 * TEXT.len());
+        assert!(bytes.starts_with(TEXT.as_bytes()));
+        assert_eq!(&bytes[8_000_001 + TEXT.len()..][..TEXT.len()], TEXT.as_bytes());
+    }
+    fs::remove_file(file).unwrap();
+    // What came before an error is printed, as far as it came.
+    let server = Server::start("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi", 1);
+    let ran = aquests(&["fetch", "-t", "200ms", &server.url(), &target.url("/bytes/3")]).exits(1);
+    assert_eq!(ran.out, "hiabc");
+}
+
+#[test]
+fn a_form_with_files_is_sent() {
+    let server = Server::start(OK, 100);
+    let file = path("form file");
+    fs::write(&file, "from a file").unwrap();
+    let at = format!("file=@{};type=text/x", file.display());
+    aquests(&["fetch", "-F", "author=James Milton", "-F", &at, &server.url()]).exits(0);
+    let request = server.requests.lock().unwrap().pop().unwrap();
+    assert!(request.starts_with("POST / "), "{request}");
+    let boundary = request.split("boundary=").nth(1).unwrap().lines().next().unwrap().to_owned();
+    assert!(request.contains("\r\ncontent-type: multipart/form-data; boundary="), "{request}");
+    let body = format!(
+        "--{boundary}\r\ncontent-disposition: form-data; name=\"author\"\r\n\r\nJames Milton\r\n\
+         --{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{}\"\r\n\
+         content-type: text/x\r\n\r\nfrom a file\r\n--{boundary}--\r\n",
+        file.file_name().unwrap().to_str().unwrap()
+    );
+    assert!(request.ends_with(&body), "{request}");
+    assert!(request.contains(&format!("\r\ncontent-length: {}\r\n", body.len())), "{request}");
+    fs::remove_file(file).unwrap();
+    aquests(&["fetch", "-F", "file=@/no/such/file", &server.url()]).exits(1).says("cannot read /no/such/file: ");
+    aquests(&["fetch", "-F", "nothing", &server.url()]).exits(2).says("'name=text' or 'name=@file'");
+    aquests(&["fetch", "-F", "a=b", "-d", "c", &server.url()]).exits(2).says("cannot be used with");
+}
+
+#[test]
+fn standard_input_is_sent_as_it_comes() {
+    let target = Target::start();
+    let mut child =
+        command(&["fetch", "-m", "PUT", "-D", "-", &target.url("/echo")]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut answer = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    // The echo of the first line comes while the second is not there yet.
+    for text in ["one\n", "two\n"] {
+        stdin.write_all(text.as_bytes()).unwrap();
+        while line != text {
+            line.clear();
+            assert_ne!(answer.read_line(&mut line).unwrap(), 0, "the answer ended before {text}");
+        }
+    }
+    drop(stdin);
+    assert_eq!(answer.read_line(&mut line).unwrap(), 0);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // Several take the same.
+    let file = path("stdin");
+    fs::write(&file, "both").unwrap();
+    let server = Server::start(OK, 100);
+    let both =
+        command(&["fetch", "-D", "-", &server.url(), &server.url()]).stdin(fs::File::open(&file).unwrap()).status();
+    assert_eq!(both.unwrap().code(), Some(0));
+    assert!(server.requests.lock().unwrap().iter().all(|request| request.ends_with("\r\n\r\nboth")));
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn the_server_is_asked_whether_it_wants_a_body() {
+    let target = Target::start();
+    let ran = aquests(&["fetch", "-d", "body", "--expect-continue", &target.url("/echo")]).exits(0);
+    assert!(ran.out.contains("expect: 100-continue\n") && ran.out.ends_with("body"), "{}", ran.out);
 }
 
 #[test]

@@ -281,3 +281,14 @@ fn the_readme_shows_what_is_true() {
     let example = readme.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     check(&serde_json::from_str(example).unwrap());
 }
+
+#[test]
+fn each_request_has_a_connection_of_its_own_where_that_is_wanted() {
+    // It would answer three on each connection, if it were asked.
+    let server = Server::start(OK, 3);
+    let report = report(&json(&["-n", "30", "-c", "3", "--disable-keepalive", &server.url()]).exits(0));
+    assert_eq!(report["statuses"]["200"], 30);
+    let requests = server.requests.lock().unwrap();
+    assert_eq!((requests.len(), *server.connections.lock().unwrap()), (30, 30));
+    assert!(requests.iter().all(|request| request.contains("\r\nconnection: close\r\n")), "{}", requests[0]);
+}

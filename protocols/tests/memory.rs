@@ -6,6 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use aquests_protocols::dns;
 use aquests_protocols::http1::{Client, Server};
 use aquests_protocols::semantics::{Body, Message, PreparedRequest, PreparedResponse, Request, Response};
 use aquests_protocols::{Event, ExchangeId, Input, Protocol};
@@ -209,4 +210,34 @@ fn reading_a_head_and_its_fields_allocates_nothing() {
         assert_eq!((head.fields.iter().count(), head.fields.get("A")), (128, Some(&b"b"[..])));
     };
     assert_eq!(counted(work), (0, 0));
+}
+
+/// A message of so many records, all of whose names are as long as they can be and stand in one place.
+fn heavy(records: u16) -> Vec<u8> {
+    let long = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(59)].join(".");
+    let mut bytes = Vec::new();
+    dns::query(1, &dns::Name::parse(&long).unwrap(), dns::Kind::A, false, &mut bytes);
+    bytes[2] |= 0x80;
+    bytes[6..8].copy_from_slice(&records.to_be_bytes());
+    for _ in 0..records {
+        bytes.extend(b"\xc0\x0c\x00\x05\x00\x01\x00\x00\x00\x09\x00\x02\xc0\x0c");
+    }
+    bytes
+}
+
+/// Work is told by what is written down of names: an answer that is twice as long has twice as much of it, and each
+/// record no more than two names have.
+#[test]
+fn twice_the_names_are_twice_the_work() {
+    let work = |records: u16| {
+        let bytes = heavy(records);
+        counted(|| {
+            let message = dns::Message::parse(&bytes).unwrap();
+            assert_eq!(message.records().filter(Result::is_ok).count(), usize::from(records));
+        })
+    };
+    let (none, once, twice) = (work(0), work(2_000), work(4_000));
+    assert_eq!((twice.0 - once.0, twice.1 - once.1), (once.0 - none.0, once.1 - none.1));
+    let each = (once.1 - none.1) / 2_000;
+    assert!((2 * 255..=2 * 1024).contains(&each), "{each} bytes are allocated for two names of 255");
 }

@@ -10,7 +10,10 @@ use super::{BoxError, Callback, Client, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::logger::Logger;
 use crate::protocols::http1;
+#[cfg(feature = "http2")]
+use crate::protocols::http2;
 use crate::resolve::{self, Resolver};
+use crate::wire::Versions;
 
 /// Makes a [`Client`].
 #[must_use = "a builder does nothing until `build`"]
@@ -26,6 +29,10 @@ pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
+    pub(super) tls_timeout: Option<Duration>,
+    pub(super) expect_timeout: Duration,
+    pub(super) send_timeout: Option<Duration>,
+    pub(super) first_byte_timeout: Option<Duration>,
     pub(super) total_timeout: Option<Duration>,
     pub(super) keep_alive: Duration,
     pub(super) pipeline: u16,
@@ -34,6 +41,9 @@ pub(super) struct Settings {
     pub(super) reply_limit: usize,
     pub(super) buffer_limit: usize,
     pub(super) http1_limits: http1::Limits,
+    pub(super) versions: Versions,
+    #[cfg(feature = "http2")]
+    pub(super) http2: http2::Settings,
     pub(super) logger: Logger,
     #[cfg(feature = "tls")]
     pub(super) tls: crate::reactor::TlsSettings,
@@ -45,6 +55,10 @@ impl Default for Builder {
             workers: 1,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            tls_timeout: None,
+            expect_timeout: Duration::from_secs(1),
+            send_timeout: None,
+            first_byte_timeout: None,
             total_timeout: None,
             keep_alive: KEEP_ALIVE,
             pipeline: 1,
@@ -53,6 +67,9 @@ impl Default for Builder {
             reply_limit: 64 << 20,
             buffer_limit: 256 << 20,
             http1_limits: http1::Limits::default(),
+            versions: Versions::Any,
+            #[cfg(feature = "http2")]
+            http2: http2::Settings::default(),
             logger: Logger::default(),
             #[cfg(feature = "tls")]
             tls: Default::default(),
@@ -70,7 +87,8 @@ impl Builder {
         self
     }
 
-    /// How long a connection with a request on it may be silent: 10 s. Every byte read or written begins it anew.
+    /// How long a connection with a request on it may be silent: 10 s. Every byte read or written begins it anew. It does
+    /// not run while a request on that connection waits for this program, to read on or to have more to send.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
@@ -129,9 +147,39 @@ impl Builder {
         self
     }
 
-    /// How long connecting may take, all addresses of a host together: 10 s.
+    /// How long connecting may take, all addresses of a host and TLS together: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the handshake of TLS may take: as long as the time for connecting lasts.
+    #[cfg(feature = "tls")]
+    pub fn tls_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.tls_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a server is waited for that was asked whether it wants a body, before the body is sent all the same: 1 s,
+    /// as curl does. See [`Request::expect_continue`](super::Request::expect_continue).
+    pub fn expect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.expect_timeout = timeout;
+        self
+    }
+
+    /// How long a server may take to take a request, its body included: as long as it is not silent. It runs from when the
+    /// head was given to the connection (and the answer to `expect`, if that was asked, was there) until the connection
+    /// has taken the last byte of the body; up to 64 KiB of it may still wait to be written then. A body of up to 64 KiB
+    /// that is in memory is taken with the head.
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.send_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a server may take from when a request was sent whole to the head of its answer: as long as it is not
+    /// silent. Interim answers (1xx) do not count.
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.first_byte_timeout = Some(timeout);
         self
     }
 
@@ -153,6 +201,26 @@ impl Builder {
         self
     }
 
+    /// Which versions of HTTP servers are asked in, where a request says nothing else: [`Versions::Any`].
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.settings.versions = versions;
+        self
+    }
+
+    /// Requests on their way at once on one HTTP/2 connection, as far as the server allows them: 100.
+    #[cfg(feature = "http2")]
+    pub fn streams(mut self, streams: u32) -> Self {
+        self.settings.http2 = self.settings.http2.streams(streams.max(1));
+        self
+    }
+
+    /// Windows and limits of HTTP/2: see [`http2::Settings`]. It also says how many [`streams`](Self::streams).
+    #[cfg(feature = "http2")]
+    pub fn http2_settings(mut self, settings: http2::Settings) -> Self {
+        self.settings.http2 = settings;
+        self
+    }
+
     /// How often an idempotent request is sent again when a kept connection turned out to be closed: 1.
     pub fn retries(mut self, retries: u8) -> Self {
         self.settings.retries = retries;
@@ -166,7 +234,7 @@ impl Builder {
         self
     }
 
-    /// Bytes of one body: 64 MiB.
+    /// Bytes of one body that is collected: 64 MiB. Streamed ones have no limit.
     pub fn reply_limit(mut self, bytes: usize) -> Self {
         self.settings.reply_limit = bytes;
         self

@@ -2,18 +2,20 @@
 //! is tried again, and the outcome. It touches no socket; dialing and waking is done by `pump`.
 
 use std::collections::{BinaryHeap, VecDeque};
+use std::io;
 use std::time::Duration;
 
-use super::exchange::{Exchange, Exchanges, Sent};
+use super::download::Sink;
+use super::exchange::{Alarms, Exchange, Exchanges, Sent, Stage, Upgrade};
 use super::outcome::{Failed, Outcome};
 use super::request::{Owner, Prepared};
 use super::response::{Response, Timings};
-use super::{RequestId, Settings};
+use super::{BoxError, RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Connection, Pool, State, Waiting};
+use crate::pool::{Connection, Pool, Spoken, State, Waiting};
 use crate::protocols::semantics::{self, Body};
 use crate::protocols::{Established, ExchangeId, Refused, Replay, http1};
-use crate::reactor::{At, Flow, Handler, Key, Moment, Reason, Sender};
+use crate::reactor::{At, Chunk, Flow, Handler, Key, Moment, Reason, Sender};
 use crate::report::Recorder;
 use crate::wire::{Message, Request, Wire};
 
@@ -22,19 +24,25 @@ pub(super) struct Core {
     pub(super) pool: Pool,
     pub(super) exchanges: Exchanges,
     pub(super) outcomes: VecDeque<Outcome>,
-    /// Total times of requests that have one.
-    pub(super) deadlines: BinaryHeap<std::cmp::Reverse<(Moment, ExchangeId)>>,
+    /// Of requests that have time limits.
+    pub(super) alarms: Alarms,
     pub(super) recorder: Recorder,
     /// From the first request to the last outcome since the last report.
     pub(super) span: Option<(Moment, Moment)>,
     /// Exchanges to be taken off their connections.
     pub(super) to_cancel: Vec<(Key, ExchangeId)>,
+    /// Exchanges whose bodies may go on.
+    pub(super) to_resume: Vec<(Key, ExchangeId)>,
+    /// Connections that wait for the program, or do so no more.
+    pub(super) to_tune: Vec<usize>,
+    /// Where bodies are read to on their way out: nothing of one stays here.
+    pub(super) buffer: Vec<u8>,
     /// Connections to be closed: they lost a race.
     pub(super) to_close: Vec<Key>,
     /// When races want their next attempt, by connection. Those that are over leave their entries behind.
     pub(super) races: BinaryHeap<std::cmp::Reverse<(Moment, usize)>>,
     /// Bytes collected and not yet handed over.
-    buffered: usize,
+    pub(super) buffered: usize,
     /// Requests that ended since the queue was told.
     pub(super) finished: usize,
 }
@@ -50,10 +58,13 @@ impl Core {
             pool: Pool::default(),
             exchanges: Exchanges::default(),
             outcomes: VecDeque::new(),
-            deadlines: BinaryHeap::new(),
+            alarms: Alarms::new(),
             recorder: Recorder::new(false),
             span: None,
             to_cancel: Vec::new(),
+            to_resume: Vec::new(),
+            to_tune: Vec::new(),
+            buffer: Vec::new(),
             to_close: Vec::new(),
             races: BinaryHeap::new(),
             buffered: 0,
@@ -64,10 +75,13 @@ impl Core {
     /// Takes a request into the queue of its route.
     pub(super) fn accept(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) {
         self.span.get_or_insert((now, now));
-        let timeout = request.timeout.or(self.settings.total_timeout);
+        let timeout = request.timeouts.total.or(self.settings.total_timeout);
         let exchange = self.exchanges.insert(id, request, route, now);
-        if let Some(timeout) = timeout {
-            self.deadlines.push(std::cmp::Reverse((now + timeout, exchange)));
+        if let Some(timeout) = timeout
+            && let Some(inserted) = self.exchanges.get(exchange)
+        {
+            inserted.total = now + timeout;
+            inserted.arm(exchange, &mut self.alarms);
         }
         self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
     }
@@ -77,7 +91,7 @@ impl Core {
         let Some(exchange) = self.exchanges.remove(id) else { return false };
         if let Some(sent) = exchange.sent {
             self.to_cancel.push((sent.key, id));
-            self.left(sent.connection);
+            self.left(sent.connection, exchange.waits());
         }
         self.fail(exchange, kind, detail.to_owned(), now);
         true
@@ -132,15 +146,42 @@ impl Core {
         false
     }
 
-    /// An exchange left a connection, answered or not.
-    fn left(&mut self, connection: usize) {
-        if let Some(connection) = self.pool.connections.get_mut(connection) {
-            connection.in_flight = connection.in_flight.saturating_sub(1);
+    /// An exchange left a connection, answered or not. So many times it had made it wait for the program.
+    pub(super) fn left(&mut self, connection: usize, waits: u32) {
+        if let Some(entry) = self.pool.connections.get_mut(connection) {
+            entry.in_flight = entry.in_flight.saturating_sub(1);
+            self.waiting(connection, waits, 0);
+        }
+    }
+
+    /// An exchange on a connection waits for the program as many times as it says, and not as before.
+    pub(super) fn waiting(&mut self, connection: usize, before: u32, after: u32) {
+        if before != after
+            && let Some(entry) = self.pool.connections.get_mut(connection)
+        {
+            entry.waits = (entry.waits + after).saturating_sub(before);
+            self.to_tune.push(connection);
         }
     }
 
     fn fail(&mut self, exchange: Exchange, kind: ErrorKind, detail: String, now: Moment) {
-        let Exchange { id, request, collected, .. } = exchange;
+        self.fail_with(exchange, kind, detail, None, now);
+    }
+
+    pub(super) fn fail_with(
+        &mut self,
+        exchange: Exchange,
+        kind: ErrorKind,
+        mut detail: String,
+        source: Option<BoxError>,
+        now: Moment,
+    ) {
+        let Exchange { id, mut request, collected, .. } = exchange;
+        let sink = request.streams.as_mut().and_then(|streams| streams.sink.as_mut());
+        if let Some(path) = sink.and_then(Sink::left_behind) {
+            let between = if detail.is_empty() { "" } else { "; " };
+            detail = format!("{detail}{between}{} is left with part of the answer", path.display());
+        }
         self.buffered = self.buffered.saturating_sub(collected.size());
         self.recorder.failed(kind);
         let peer = match &request.address {
@@ -148,25 +189,32 @@ impl Core {
             None => format!("{}:{}", request.url.host(), request.url.port()),
         };
         let harmless = request.head.is_idempotent() || exchange.sent.is_none();
-        let passing =
-            !matches!(kind, ErrorKind::InvalidRequest | ErrorKind::TooLarge | ErrorKind::Protocol | ErrorKind::Tls);
-        let error = Error::new(kind, peer, detail).of_request(id).retryable(harmless && passing);
+        let passing = !matches!(
+            kind,
+            ErrorKind::InvalidRequest | ErrorKind::TooLarge | ErrorKind::Protocol | ErrorKind::Tls | ErrorKind::Upload
+        );
+        let mut error = Error::new(kind, peer, detail).of_request(id).retryable(harmless && passing);
+        if let Some(source) = source {
+            error = error.boxed_source(source);
+        }
         self.finish(id, request.method, request.callback, Err(Failed { error, meta: request.meta }), now);
     }
 
-    fn answer(&mut self, exchange: Exchange, now: Moment) {
+    pub(super) fn answer(&mut self, exchange: Exchange, now: Moment) {
         let Exchange { id, request, sent, queued, collected, .. } = exchange;
         let Prepared { method, url, meta, callback, .. } = request;
         let sent_at = sent.map_or(now, |sent| sent.at);
         let timings = Timings {
             queued: sent_at.since(queued),
-            connect: sent.and_then(|sent| sent.connect),
+            resolve: sent.and_then(|sent| sent.made.resolve),
+            connect: sent.and_then(|sent| sent.made.connect),
+            tls: sent.and_then(|sent| sent.made.tls),
             first_byte: sent.and_then(|sent| sent.first_byte).unwrap_or(now).since(sent_at),
             total: now.since(queued),
         };
         let response = Response::new(id, method.clone(), url, meta, timings, collected);
         self.recorder.answered(response.status().as_u16(), response.version(), now.since(sent_at));
-        self.recorder.bytes(response.content().len());
+        self.recorder.bytes(usize::try_from(response.received()).unwrap_or(usize::MAX));
         self.finish(id, method, callback, Ok(response), now);
     }
 
@@ -219,13 +267,24 @@ impl Core {
 
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
-        let route = self.pool.closed(connection).route;
+        let Connection { route, asked, handshakes, .. } = self.pool.closed(connection);
+        match self.pool.routes[route].spoken {
+            Spoken::Unknown if !opened => self.pool.speaks(route, Spoken::Unreached),
+            // Whoever asked got no answer.
+            Spoken::Asking if asked => self.pool.speaks(route, Spoken::Unknown),
+            _ => {}
+        }
         if !opened {
-            let kind = ErrorKind::of(reason, false);
+            let mut kind = ErrorKind::of(reason, false);
+            let late = |limit: Duration| handshakes.iter().any(|(_, began)| *began + limit <= now);
+            if kind == ErrorKind::Timeout(Phase::Connect) && self.settings.tls_timeout.is_some_and(late) {
+                kind = ErrorKind::Timeout(Phase::Tls);
+            }
             let detail = match kind {
                 ErrorKind::Timeout(Phase::Connect) => {
                     format!("no connection within {:?}", self.settings.connect_timeout)
                 }
+                ErrorKind::Timeout(_) => String::new(),
                 _ => reason.to_string(),
             };
             self.fail_first(route, kind, &detail, now);
@@ -240,33 +299,33 @@ impl Core {
         self.pool.forget_if_unused(route);
     }
 
-    /// Room for so many more bytes of a body, or which limit stands in the way.
-    fn room(&self, exchange: usize, more: usize) -> Result<(), String> {
-        if exchange + more > self.settings.reply_limit {
-            return Err(format!(
-                "its body is over {} bytes, the limit for one that is collected",
-                self.settings.reply_limit
-            ));
-        }
-        if self.buffered + more > self.settings.buffer_limit {
-            return Err(format!("answers that wait to be taken are over {} bytes", self.settings.buffer_limit));
-        }
-        Ok(())
+    /// Puts an exchange back into the queue, where it stood.
+    pub(super) fn send_again(&mut self, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        exchange.sent = None;
+        exchange.enter(Stage::Waiting, Moment::NEVER, id, &mut self.alarms);
+        let (age, route) = (exchange.id.0, exchange.route);
+        self.pool.enqueue(route, Waiting { age, id });
     }
 }
 
 impl Handler<Wire> for Core {
-    fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
+    #[cfg(feature = "tls")]
+    fn tls_begins(&mut self, at: At) -> Moment {
+        if let Some(entry) = self.pool.connections.get_mut(at.tag as usize) {
+            entry.handshakes.push((at.key, at.now));
+        }
+        self.settings.tls_timeout.map_or(Moment::NEVER, |timeout| at.now + timeout)
+    }
+
+    fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         self.to_close.extend(self.pool.won(at.tag as usize, at.key));
         if !self.pool.is(at.tag as usize, at.key) {
             // It lost its race, and closes when it asks for requests.
             return Wire::Http1(http1::Client::new());
         }
         self.pool.opened(at.tag as usize, at.now);
-        let route = self.pool.connections[at.tag as usize].route;
-        let depth = if self.pool.routes[route].pipeline { self.settings.pipeline } else { 1 };
-        let machine = http1::Client::new().limits(self.settings.http1_limits).pipeline(depth);
-        Wire::Http1(machine)
+        self.machine(at.tag as usize, &established)
     }
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
@@ -279,6 +338,9 @@ impl Handler<Wire> for Core {
         if self.pool.connections[connection].state == State::Closing {
             return to.close();
         }
+        if self.pool.connections[connection].in_flight > 0 {
+            to.linger();
+        }
         while to.slots() > 0 {
             if !self.has_waiting(route) {
                 break;
@@ -287,18 +349,48 @@ impl Handler<Wire> for Core {
             if self.pool.must_yield(route, age, self.settings.workers) {
                 break;
             }
+            let asking = self.asking(connection, id);
             let Some(exchange) = self.exchanges.get(id) else { continue };
-            let request =
-                semantics::Request { head: &exchange.request.head, body: Body::Whole(&exchange.request.body) };
-            match to.send(id, Request::Http(request)) {
+            if let Err(trouble) = exchange.request.open() {
+                self.pool.routes[route].queue.pop_front();
+                if let Some(exchange) = self.exchanges.remove(id) {
+                    self.fail_with(exchange, ErrorKind::Upload, trouble.to_string(), Some(trouble.into()), at.now);
+                }
+                continue;
+            }
+            let body = exchange.request.outgoing();
+            let in_parts = matches!(body, Body::Parts(_));
+            let head = asking.as_ref().unwrap_or(&exchange.request.head);
+            match to.send(id, Request::Http(semantics::Request { head, body })) {
                 Ok(()) => {
                     self.pool.routes[route].queue.pop_front();
                     self.pool.unrest(connection);
                     let entry = &mut self.pool.connections[connection];
                     entry.in_flight += 1;
-                    let connect = entry.connect.take();
-                    exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, connect });
-                    to.set_silence(Some(self.settings.timeout));
+                    let made = std::mem::take(&mut entry.made);
+                    exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made });
+                    let waits = entry.waits > 0;
+                    exchange.upgrade = if asking.is_some() { Upgrade::Asks } else { Upgrade::No };
+                    if !waits {
+                        to.set_silence(Some(self.settings.timeout));
+                    }
+                    let settings = &self.settings;
+                    let timeouts = exchange.request.timeouts;
+                    let asks = exchange.request.streams.as_ref().is_some_and(|streams| streams.expect.is_some());
+                    let (stage, timeout) = match in_parts {
+                        true if asks => (Stage::Expecting, Some(settings.expect_timeout)),
+                        true => (Stage::Sending, timeouts.send.or(settings.send_timeout)),
+                        false => (Stage::Sent, timeouts.first_byte.or(settings.first_byte_timeout)),
+                    };
+                    let due = timeout.map_or(Moment::NEVER, |timeout| at.now + timeout);
+                    exchange.enter(stage, due, id, &mut self.alarms);
+                    if !in_parts {
+                        exchange.request.gave_all();
+                        exchange.tell_progress();
+                    }
+                    if asking.is_some() {
+                        self.asked(connection);
+                    }
                 }
                 // It must be alone on the connection: after the answers that are on their way.
                 Err(Refused::NotNow) => return,
@@ -312,55 +404,83 @@ impl Handler<Wire> for Core {
         }
         if to.slots() > 0 {
             self.pause(connection, to);
+        } else if self.has_waiting(route) {
+            // It has no room, or no more: others may have.
+            self.pool.line_up(route);
         }
+    }
+
+    fn chunk(&mut self, at: At, id: ExchangeId, room: usize) -> Chunk<'_> {
+        self.next_chunk(at, id, room)
     }
 
     fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
         let Some(id) = id else { return Flow::Continue };
         let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
         let Message::Http(message) = message;
-        if let Some(sent) = &mut exchange.sent
-            && sent.first_byte.is_none()
-        {
-            sent.first_byte = Some(at.now);
-        }
         match message {
-            semantics::Message::Informational(_) => {}
-            semantics::Message::Head(head) => {
-                exchange.collected.head(&head);
-                self.buffered += exchange.collected.size();
+            semantics::Message::Informational(head) => {
+                if head.status == 100 && exchange.stage == Stage::Expecting {
+                    self.send_body(id, at.now);
+                }
             }
-            semantics::Message::Data(bytes) => {
-                let size = exchange.collected.content.len();
-                if let Err(detail) = self.room(size, bytes.len()) {
-                    // Not through `give_up`: the answer to this event is what takes it off the connection.
-                    if let Some(exchange) = self.exchanges.remove(id) {
-                        self.left(at.tag as usize);
-                        self.fail(exchange, ErrorKind::TooLarge, detail, at.now);
-                    }
+            semantics::Message::Head(head) => {
+                if exchange.upgrade != Upgrade::No && self.agrees(at.tag as usize, id, &head) {
+                    return Flow::Continue;
+                }
+                let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
+                let asks = exchange.request.streams.as_mut().and_then(|streams| streams.expect.take());
+                if let Some(plain) = asks
+                    && head.status == 417
+                    && self.ask_no_more(at, id, plain)
+                {
                     return Flow::Cancel;
                 }
-                self.buffered += bytes.len();
-                if let Some(exchange) = self.exchanges.get(id) {
-                    exchange.collected.content.extend_from_slice(bytes);
+                if let Err(flow) = self.answer_begins(at, id, &head) {
+                    return flow;
                 }
             }
+            semantics::Message::Data(bytes) => match self.answer_goes_on(at, id, bytes) {
+                Ok(Flow::Continue) => {}
+                Ok(Flow::Hold) if done => {}
+                Ok(flow) | Err(flow) => return flow,
+            },
             semantics::Message::Trailers(fields) => exchange.collected.trailers(fields),
         }
-        if done && let Some(exchange) = self.exchanges.remove(id) {
-            self.left(at.tag as usize);
-            self.pool.connections[at.tag as usize].served += 1;
-            self.answer(exchange, at.now);
+        if done {
+            self.answer_ends(at, id);
         }
         Flow::Continue
     }
 
+    fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
+        let machine = self.upgraded(at.tag as usize, id);
+        if machine.is_none()
+            && let Some(exchange) = self.exchanges.remove(id)
+        {
+            self.left(at.tag as usize, exchange.waits());
+            match exchange.upgrade {
+                // What was agreed to is between the user and the server, and nothing more can be asked here.
+                Upgrade::No => self.answer(exchange, at.now),
+                _ => {
+                    let words = "it switched to a protocol that was not asked for".to_owned();
+                    self.fail(exchange, ErrorKind::Protocol, words, at.now);
+                }
+            }
+        }
+        machine
+    }
+
     fn on_failed(&mut self, at: At, id: ExchangeId, reason: &Reason, replay: Replay) {
-        self.left(at.tag as usize);
-        let Some(exchange) = self.exchanges.get(id) else { return };
+        let waits = self.exchanges.get(id).map_or(0, |exchange| exchange.waits());
+        self.left(at.tag as usize, waits);
+        let streams = self.exchanges.get(id).and_then(|exchange| exchange.request.streams.as_mut());
+        let trouble = streams.and_then(|streams| streams.trouble.take());
         // Another exchange was given up, and the connection had to go with it: this one did nothing wrong.
-        let ours = matches!(reason, Reason::Owner);
+        let ours = matches!(reason, Reason::Owner) || (matches!(reason, Reason::Body(_)) && trouble.is_none());
         let kind = if ours { ErrorKind::Closed } else { ErrorKind::of(reason, true) };
+        let confused = self.was_confused(at.tag as usize, id, kind);
+        let Some(exchange) = self.exchanges.get(id) else { return };
         let connection = &self.pool.connections[at.tag as usize];
         let route = &mut self.pool.routes[connection.route];
         let in_session = route.session.is_some();
@@ -371,7 +491,8 @@ impl Handler<Wire> for Core {
                 Replay::NotSent | Replay::NotProcessed => exchange.retries < SAFE_RETRIES,
                 // It stood behind an answer that ended the connection (RFC 9112 §9.3.2: tried again, not pipelined).
                 Replay::Unknown if ended => exchange.request.head.is_idempotent() && exchange.retries < SAFE_RETRIES,
-                Replay::Unknown if ours => {
+                // What confused it was not the request.
+                Replay::Unknown if ours || confused => {
                     exchange.request.head.is_idempotent()
                         && !exchange.collected.has_begun()
                         && exchange.retries < SAFE_RETRIES
@@ -386,21 +507,22 @@ impl Handler<Wire> for Core {
                         && exchange.retries < self.settings.retries
                 }
             };
-        if again {
-            exchange.retries += 1;
-            exchange.sent = None;
-            let (age, route) = (exchange.id.0, exchange.route);
-            self.pool.enqueue(route, Waiting { age, id });
+        if again && exchange.restart() {
+            // A server that takes a part of what it is sent, and leaves the rest for the next connection, gets on.
+            let vain = replay == Replay::Unknown || connection.served == 0;
+            exchange.retries += u8::from(vain);
+            self.send_again(id);
         } else if let Some(exchange) = self.exchanges.remove(id) {
             let detail = match reason {
                 Reason::Protocol(crate::protocols::Error::UnexpectedEof) if !exchange.collected.has_begun() => {
                     "it said nothing".to_owned()
                 }
-                Reason::Owner => "a request before it on the same connection was given up".to_owned(),
+                Reason::Body(_) if trouble.is_some() => trouble.as_ref().map_or_else(String::new, io::Error::to_string),
+                _ if ours => "another request on the same connection was given up".to_owned(),
                 Reason::Silent => format!("nothing came for {:?}", self.settings.timeout),
                 reason => reason.to_string(),
             };
-            self.fail(exchange, kind, detail, at.now);
+            self.fail_with(exchange, kind, detail, trouble.map(BoxError::from), at.now);
         }
     }
 

@@ -1,13 +1,16 @@
 //! Requests in hand, from the queue to the outcome, in a slab whose names carry a generation: a queue entry or an event
 //! that is late finds nobody.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 
 use slab::Slab;
 
 use super::RequestId;
+use super::download::Progress;
 use super::request::Prepared;
 use super::response::Collected;
+use crate::pool::Made;
 use crate::protocols::ExchangeId;
 use crate::reactor::{Key, Moment};
 
@@ -23,6 +26,112 @@ pub(super) struct Exchange {
     /// How often it was sent before.
     pub(super) retries: u8,
     pub(super) collected: Collected,
+    /// When all of it must be over.
+    pub(super) total: Moment,
+    pub(super) stage: Stage,
+    /// When the stage must be over.
+    due: Moment,
+    /// The earliest alarm that is set for it.
+    alarm: Moment,
+    /// It asks for HTTP/2 in HTTP/1.1, or did: the server agreed.
+    pub(super) upgrade: Upgrade,
+}
+
+/// What an exchange has to do with a change of versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Upgrade {
+    #[default]
+    No,
+    Asks,
+    Agreed,
+}
+
+/// Where a request is on its way, as far as time limits go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Waiting,
+    /// Its head is sent, and the server is to say whether it wants the body.
+    Expecting,
+    Sending,
+    /// It was sent whole.
+    Sent,
+    /// The head of its answer came, and it was sent whole.
+    Reading,
+}
+
+/// Alarms of exchanges, each of which may be stale: the exchange knows its deadlines.
+pub(super) type Alarms = BinaryHeap<Reverse<(Moment, ExchangeId)>>;
+
+impl Exchange {
+    /// Begins a stage, which must be over at a point in time.
+    pub(super) fn enter(&mut self, stage: Stage, due: Moment, id: ExchangeId, alarms: &mut Alarms) {
+        (self.stage, self.due) = (stage, due);
+        self.arm(id, alarms);
+    }
+
+    /// Makes sure that an alarm is set that is not too late.
+    pub(super) fn arm(&mut self, id: ExchangeId, alarms: &mut Alarms) {
+        let next = self.total.min(self.due);
+        if next < self.alarm {
+            alarms.push(Reverse((next, id)));
+            self.alarm = next;
+        }
+    }
+
+    /// An alarm rang: it is the one that counts. Another has to be set.
+    pub(super) fn ring(&mut self, due: Moment) -> bool {
+        let counts = self.alarm == due;
+        if counts {
+            self.alarm = Moment::NEVER;
+        }
+        counts
+    }
+
+    /// Its stage has taken too long.
+    pub(super) fn is_late(&self, now: Moment) -> bool {
+        self.due <= now
+    }
+
+    /// How many times the program is waited for: to read on, to have more to send.
+    pub(super) fn waits(&self) -> u32 {
+        self.request.streams.as_ref().map_or(0, |streams| u32::from(streams.held) + u32::from(streams.stalled))
+    }
+
+    /// Nothing of it would be done or told twice if it were sent again. Forgets what came.
+    pub(super) fn restart(&mut self) -> bool {
+        let Some(streams) = &mut self.request.streams else {
+            self.request.given = 0;
+            return true;
+        };
+        if self.collected.has_begun() && streams.sink.is_some() {
+            return false;
+        }
+        if streams.upload.as_mut().is_some_and(|upload| !upload.rewind()) {
+            return false;
+        }
+        (streams.held, streams.stalled) = (false, false);
+        self.request.given = 0;
+        true
+    }
+
+    /// What is known of how far it is.
+    pub(super) fn progress(&self) -> Progress {
+        let (sent, to_send) = self.request.sent();
+        let (received, to_receive) = (self.collected.received, self.collected.announced());
+        Progress { sent, to_send, received, to_receive }
+    }
+
+    /// Tells whoever wants to know.
+    pub(super) fn tell_progress(&mut self) {
+        if self.request.streams.as_ref().is_some_and(|streams| streams.progress.is_some()) {
+            let progress = self.progress();
+            if let Some(streams) = &mut self.request.streams
+                && let Some(callback) = &mut streams.progress
+            {
+                callback(progress);
+            }
+        }
+    }
 }
 
 /// What is known of an exchange that was written to a connection.
@@ -32,7 +141,7 @@ pub(super) struct Sent {
     pub(super) connection: usize,
     pub(super) at: Moment,
     pub(super) first_byte: Option<Moment>,
-    pub(super) connect: Option<std::time::Duration>,
+    pub(super) made: Made,
 }
 
 /// All of them.
@@ -59,6 +168,11 @@ impl Exchanges {
             queued: now,
             retries: 0,
             collected: Collected::default(),
+            total: Moment::NEVER,
+            stage: Stage::Waiting,
+            due: Moment::NEVER,
+            alarm: Moment::NEVER,
+            upgrade: Upgrade::No,
         });
         let exchange = ExchangeId(u64::from(self.generation) << 32 | index as u64);
         self.by_request.insert(id, exchange);

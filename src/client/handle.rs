@@ -29,6 +29,13 @@ impl Handle {
         self.shared.command(Command::Cancel(id));
     }
 
+    /// Goes on with a request that waits for this program: a download that was [held](crate::Flow::Hold), or an upload
+    /// whose reader had [nothing yet](crate::Request::body_reader). It is never lost: a request that is about to be held is
+    /// held first and resumed then.
+    pub fn resume(&self, id: RequestId) {
+        self.shared.command(Command::Resume(id));
+    }
+
     /// Makes the client return from its turn.
     pub fn wake(&self) {
         self.shared.wake();
@@ -51,8 +58,15 @@ pub(super) struct Shared {
 
 /// What other threads want.
 pub(super) enum Command {
-    Send { id: RequestId, request: Box<Prepared>, session: Option<usize> },
+    Send {
+        id: RequestId,
+        request: Box<Prepared>,
+        session: Option<usize>,
+    },
     Cancel(RequestId),
+    Resume(RequestId),
+    /// There is more of a body that is written piece by piece.
+    Feed(RequestId),
     Release(usize),
 }
 
@@ -69,14 +83,14 @@ impl Shared {
         }
     }
 
-    pub(super) fn send(&self, mut request: Request, session: Option<usize>) -> Result<RequestId, Rejected> {
+    pub(super) fn send(self: &Arc<Self>, mut request: Request, session: Option<usize>) -> Result<RequestId, Rejected> {
         let (id, prepared) = self.admit(&mut request).map_err(|error| Rejected::new(error, request))?;
         self.command(Command::Send { id, request: Box::new(prepared), session });
         Ok(id)
     }
 
     /// Checks a request and gives it its number. One that is refused stays whole.
-    pub(super) fn admit(&self, request: &mut Request) -> Result<(RequestId, Prepared), Error> {
+    pub(super) fn admit(self: &Arc<Self>, request: &mut Request) -> Result<(RequestId, Prepared), Error> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::Cancelled, "", "the client is gone"));
         }
@@ -84,7 +98,9 @@ impl Shared {
             return Err(Error::new(ErrorKind::QueueFull, "", format!("it holds {} requests", self.limit)));
         }
         let prepared = request.prepare()?;
-        Ok((self.number(), prepared))
+        let id = self.number();
+        prepared.belongs_to(self, id);
+        Ok((id, prepared))
     }
 
     /// The number of a request that is taken.

@@ -1,18 +1,24 @@
 //! The client: requests in, outcomes out. A queue, a pool and callbacks over the reactor; what a request of each kind
 //! looks like is in the module of its kind, how bytes travel is in none of them.
 //!
-//! `core` is the state and what it does with events, `pump` does what must be done between turns, and this file is what
-//! a user calls.
+//! `core` is the state and what it does with events, `bodies` what it does with those that carry bodies, `pump` does what
+//! must be done between turns, and this file is what a user calls.
 
+mod bodies;
 mod builder;
 mod core;
+mod download;
 mod exchange;
+mod form;
 mod handle;
 mod outcome;
 mod pump;
 mod request;
 mod response;
 mod session;
+mod upload;
+mod versions;
+mod writer;
 
 use std::fmt;
 use std::io;
@@ -20,11 +26,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::builder::Builder;
+pub use self::download::{Head, Progress};
+pub use self::form::{Form, Part};
 pub use self::handle::Handle;
 pub use self::outcome::Outcome;
 pub use self::request::Request;
 pub use self::response::{Response, Timings};
 pub use self::session::Session;
+pub use self::writer::BodyWriter;
 
 use self::builder::Settings;
 use self::core::Core;
@@ -194,7 +203,7 @@ impl Client {
 
     /// A connection of one's own to the server of a URL.
     pub fn open(&mut self, url: &str) -> Result<Session, Error> {
-        let key = RouteKey::new(&Url::parse(url)?, None);
+        let key = RouteKey::new(&Url::parse(url)?, None, self.core.settings.versions);
         let route = self.core.open(key);
         Ok(Session::new(route, Arc::clone(&self.shared)))
     }
@@ -207,6 +216,12 @@ impl Client {
         let cancelled = self.core.give_up(exchange, ErrorKind::Cancelled, "", now);
         self.cancel_sent();
         cancelled
+    }
+
+    /// Goes on with a request that waits for this program: a download that was [held](crate::Flow::Hold), or an upload
+    /// whose reader had [nothing yet](Request::body_reader). `false`: it has its outcome already.
+    pub fn resume(&mut self, id: RequestId) -> bool {
+        self.core.resume(id, true, &mut self.reactor)
     }
 
     /// Cancels everything, and forgets the source.
@@ -234,7 +249,7 @@ impl Client {
     /// answer says so with a `content-length`. `None` for a request that has its outcome.
     pub fn progress(&self, id: RequestId) -> Option<(u64, Option<u64>)> {
         let collected = &self.core.exchanges.peek(id)?.collected;
-        Some((collected.content.len() as u64, collected.announced()))
+        Some((collected.received, collected.announced()))
     }
 
     /// Nothing is in hand, nothing is to come from a source or a handle, and no outcome waits.

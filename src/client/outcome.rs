@@ -67,7 +67,7 @@ impl fmt::Display for Outcome {
                 response.version(),
                 response.status().as_u16(),
                 response.reason().escape_debug(),
-                response.content().len()
+                response.received()
             ),
             Err(failed) => failed.error.fmt(f),
         }

@@ -8,19 +8,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::core::Core;
+use super::exchange::Stage;
 use super::handle::Command;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Names, Race, RouteKey};
+use crate::pool::{Names, Race, RouteKey, Spoken};
 use crate::reactor::{Address, At, Key, Moment, Reactor, Reason};
 use crate::resolve::{Found, Lookups};
 #[cfg(feature = "tls")]
 use crate::url::Scheme;
-use crate::wire::Wire;
+use crate::wire::{Versions, Wire};
 
-/// What is offered over TLS (RFC 7301).
-#[cfg(feature = "tls")]
-const ALPN: &[&[u8]] = &[b"http/1.1"];
 /// How long an address is tried before the next one is tried beside it: RFC 8305 §8.
 const ATTEMPT: Duration = Duration::from_millis(250);
 /// Addresses that are tried at once for one connection.
@@ -52,6 +50,8 @@ impl Client {
             match command {
                 Command::Send { id, request, session } => self.core.queue(id, *request, session, now),
                 Command::Cancel(id) => drop(self.cancel(id)),
+                Command::Resume(id) => drop(self.core.resume(id, true, &mut self.reactor)),
+                Command::Feed(id) => drop(self.core.resume(id, false, &mut self.reactor)),
                 Command::Release(session) => self.core.release(session, &mut self.reactor),
             }
         }
@@ -63,8 +63,9 @@ impl Client {
         for answer in self.lookups.answers() {
             let route = answer.token as usize;
             let Some(entry) = self.core.pool.routes.get(route) else { continue };
-            let (_, port) = self.lookups.settings.place(&entry.key.host, entry.key.port);
-            self.core.named(route, port, answer.result, now);
+            let (host, port) = self.lookups.settings.place(&entry.key.host, entry.key.port);
+            let host = host.to_owned();
+            self.core.named(route, &host, port, answer.result, now);
             self.core.pool.forget_if_unused(route);
         }
     }
@@ -80,7 +81,10 @@ impl Client {
             };
             let id = self.shared.number();
             match request.prepare() {
-                Ok(prepared) => self.core.queue(id, prepared, None, now),
+                Ok(prepared) => {
+                    prepared.belongs_to(&self.shared, id);
+                    self.core.queue(id, prepared, None, now);
+                }
                 Err(error) => self.core.refuse(id, request.into_owner(), error, now),
             }
         }
@@ -102,7 +106,8 @@ impl Client {
         }
     }
 
-    /// Takes exchanges off their connections that were given up meanwhile.
+    /// Takes exchanges off their connections that were given up meanwhile, and does what else a turn left to be done with
+    /// connections.
     pub(super) fn cancel_sent(&mut self) {
         while let Some((key, id)) = self.core.to_cancel.pop() {
             self.reactor.cancel(key, id, &mut self.core);
@@ -110,6 +115,10 @@ impl Client {
         while let Some(key) = self.core.to_close.pop() {
             self.reactor.close(key, &mut self.core);
         }
+        while let Some((key, id)) = self.core.to_resume.pop() {
+            self.reactor.resume(key, id);
+        }
+        self.core.tune(&mut self.reactor);
     }
 }
 
@@ -130,7 +139,8 @@ impl Core {
         session: Option<usize>,
         now: Moment,
     ) {
-        let key = RouteKey::new(&request.url, request.address.clone());
+        let versions = request.versions.unwrap_or(self.settings.versions);
+        let key = RouteKey::new(&request.url, request.address.clone(), versions);
         let route = match session {
             None => self.pool.route(&key),
             Some(route) => {
@@ -162,25 +172,73 @@ impl Core {
         session
     }
 
-    /// The next total time that runs out, or attempt that is to begin.
+    /// The next time limit that may have run out, or attempt that is to begin.
     pub(super) fn next_deadline(&self) -> Moment {
-        let next = self.deadlines.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
+        let next = self.alarms.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
         next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due))
     }
 
     /// Ends what has taken too long in all.
     fn expire(&mut self, now: Moment) {
-        while let Some(Reverse((due, id))) = self.deadlines.peek().copied() {
+        while let Some(Reverse((due, id))) = self.alarms.peek().copied() {
             if due > now {
-                // Requests that were answered leave their deadlines behind: forget them when they are the most.
-                if self.deadlines.len() > 64 + 2 * self.exchanges.len() {
+                // Requests that were answered leave their alarms behind: forget them when they are the most.
+                if self.alarms.len() > 64 + 2 * self.exchanges.len() {
                     let exchanges = &mut self.exchanges;
-                    self.deadlines.retain(|Reverse((_, id))| exchanges.get(*id).is_some());
+                    self.alarms.retain(|Reverse((_, id))| exchanges.get(*id).is_some());
                 }
                 return;
             }
-            self.deadlines.pop();
-            self.give_up(id, ErrorKind::Timeout(Phase::Total), "", now);
+            self.alarms.pop();
+            let Some(exchange) = self.exchanges.get(id) else { continue };
+            if !exchange.ring(due) {
+                continue;
+            }
+            if exchange.total <= now {
+                self.give_up(id, ErrorKind::Timeout(Phase::Total), "", now);
+            } else if !exchange.is_late(now) {
+                exchange.arm(id, &mut self.alarms);
+            } else {
+                match exchange.stage {
+                    // It was asked and says nothing: the body is sent all the same.
+                    Stage::Expecting => self.send_body(id, now),
+                    Stage::Sending => drop(self.give_up(id, ErrorKind::Timeout(Phase::Send), "", now)),
+                    Stage::Sent => drop(self.give_up(id, ErrorKind::Timeout(Phase::FirstByte), "", now)),
+                    Stage::Waiting | Stage::Reading => {}
+                }
+            }
+        }
+    }
+
+    /// Goes on with an exchange that waits for the program: with its upload, and with its download too if `all`.
+    pub(super) fn resume(&mut self, id: RequestId, all: bool, reactor: &mut Reactor<Wire>) -> bool {
+        let Some(id) = self.exchanges.of_request(id) else { return false };
+        let Some(exchange) = self.exchanges.get(id) else { return false };
+        let before = exchange.waits();
+        let Some(streams) = &mut exchange.request.streams else { return true };
+        streams.stalled = false;
+        streams.held &= !all;
+        let held = streams.held;
+        let waits = exchange.waits();
+        let Some(sent) = exchange.sent else { return true };
+        reactor.resume(sent.key, id);
+        if held {
+            // Undone with the rest.
+            reactor.hold(sent.key, id);
+        }
+        self.waiting(sent.connection, before, waits);
+        true
+    }
+
+    /// Time in which a connection waits for the program does not count as silence.
+    pub(super) fn tune(&mut self, reactor: &mut Reactor<Wire>) {
+        while let Some(connection) = self.to_tune.pop() {
+            if let Some(entry) = self.pool.connections.get(connection)
+                && let Some(key) = entry.key
+                && entry.in_flight > 0
+            {
+                reactor.set_silence(key, (entry.waits == 0).then_some(self.settings.timeout));
+            }
         }
     }
 
@@ -191,7 +249,12 @@ impl Core {
         }
         let entry = &self.pool.routes[route];
         // Those that are coming will take what waits. Those that are busy may take long.
-        if entry.coming * usize::from(self.settings.pipeline) >= entry.queue.len() {
+        if entry.coming * self.depth(route) >= entry.queue.len() {
+            return Served::Enough;
+        }
+        // The first connection tells which version is spoken, and so how many are needed.
+        let decides = !entry.key.is_plain() && entry.key.versions == Versions::Any && cfg!(feature = "http2");
+        if decides && entry.spoken == Spoken::Unknown && entry.coming > 0 {
             return Served::Enough;
         }
         if let Some(connection) = self.pool.take_idle(route) {
@@ -219,6 +282,19 @@ impl Core {
         Served::More
     }
 
+    /// How many requests a connection of a route takes at once, as far as is known.
+    fn depth(&self, route: usize) -> usize {
+        #[cfg(feature = "http2")]
+        {
+            let route = &self.pool.routes[route];
+            if route.spoken == Spoken::Http2 || route.key.versions == Versions::Http2 {
+                return self.settings.http2.most_streams() as usize;
+            }
+        }
+        let _ = route;
+        usize::from(self.settings.pipeline)
+    }
+
     /// Where the next connection of a route goes. `None`: its name is being resolved, or has no address and the requests
     /// have failed.
     fn address(&mut self, route: usize, lookups: &mut Lookups, now: Moment) -> Option<Address> {
@@ -228,16 +304,11 @@ impl Core {
         }
         if !entry.names.hold(now) && !matches!(entry.names, Names::Asked) {
             let (host, port) = lookups.settings.place(&entry.key.host, entry.key.port);
-            let known = match lookups.settings.known(host, port) {
-                Some(found) => Some(found),
-                None => {
-                    let host = host.to_owned();
-                    lookups.ask(route as u64, &host, now)
-                }
-            };
+            let host = host.to_owned();
+            let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(route as u64, &host, now));
             match known {
-                Some(found) => self.named(route, port, found, now),
-                None => entry.names = Names::Asked,
+                Some(found) => self.named(route, &host, port, found, now),
+                None => (entry.names, entry.asked) = (Names::Asked, now),
             }
         }
         match &self.pool.routes[route].names {
@@ -246,10 +317,14 @@ impl Core {
         }
     }
 
-    /// The name of a route was resolved, or was not.
-    fn named(&mut self, route: usize, port: u16, found: Found, now: Moment) {
+    /// The name of a route was resolved, or was not: its own, or that of the host to which its connections are led.
+    fn named(&mut self, route: usize, host: &str, port: u16, found: Found, now: Moment) {
         match found {
             Ok((addresses, until)) => {
+                let entry = &mut self.pool.routes[route];
+                if matches!(entry.names, Names::Asked) {
+                    entry.resolve = Some(now.since(entry.asked));
+                }
                 let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
                 self.pool.routes[route].names = Names::Known { addresses, next: 0, until };
                 self.pool.line_up(route);
@@ -257,7 +332,9 @@ impl Core {
             Err(trouble) => {
                 self.pool.routes[route].names = Names::Unknown;
                 let kind = if trouble.timeout { ErrorKind::Timeout(Phase::Resolve) } else { ErrorKind::Resolve };
-                self.fail_all(route, kind, &trouble.words, now);
+                let own = host.eq_ignore_ascii_case(&self.pool.routes[route].key.host);
+                let words = if own { trouble.words } else { format!("{host}: {}", trouble.words) };
+                self.fail_all(route, kind, &words, now);
             }
         }
     }
@@ -295,7 +372,7 @@ impl Core {
         {
             let key = &self.pool.routes[self.pool.connections[connection].route].key;
             if key.scheme == Scheme::Https {
-                let tls = self.settings.tls.connect(&key.host, ALPN);
+                let tls = self.settings.tls.connect(&key.host, key.versions.alpn());
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
                 return reactor.connect_tls(address, &tls, connection as u64, deadline);
             }

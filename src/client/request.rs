@@ -1,17 +1,25 @@
 //! Requests as values. Making one never fails: what is wrong with it is said when it is sent.
 
-#[cfg(unix)]
+use std::borrow::Cow;
+use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, mem};
 
 use http::{Extensions, Method};
 
-use super::{BoxError, Callback, Client, Outcome};
+use super::download::{Head, Progress, ProgressCallback, Sink};
+use super::form::Form;
+use super::handle::Shared;
+use super::upload::{Piece, Segment, Upload};
+use super::writer::{self, BodyWriter};
+use super::{BoxError, Callback, Client, Outcome, RequestId};
 use crate::error::Error;
-use crate::protocols::semantics::PreparedRequest;
-use crate::reactor::Address;
+use crate::protocols::semantics::{Body, PreparedRequest};
+use crate::reactor::{Address, Flow};
 use crate::url::{Url, form_encode};
+use crate::wire::Versions;
 
 /// An HTTP request.
 ///
@@ -31,12 +39,39 @@ pub struct Request {
     query: Vec<(String, String)>,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
-    content_type: Option<&'static str>,
+    content_type: Option<Cow<'static, str>>,
     meta: Extensions,
     callback: Option<Callback>,
-    timeout: Option<Duration>,
+    timeouts: Timeouts,
     address: Option<Address>,
+    expect: bool,
+    streams: Option<Box<Streams>>,
+    versions: Option<Versions>,
     wrong: Option<String>,
+}
+
+/// Time limits of one request, where they are other than its client's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timeouts {
+    pub(super) send: Option<Duration>,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) total: Option<Duration>,
+}
+
+/// What only requests have whose bodies stream, in whatever direction.
+#[derive(Default)]
+pub(super) struct Streams {
+    pub(super) upload: Option<Upload>,
+    pub(super) sink: Option<Sink>,
+    pub(super) progress: Option<ProgressCallback>,
+    /// The head without `expect`. It is there as long as the server may still refuse to be asked.
+    pub(super) expect: Option<PreparedRequest>,
+    /// Why the body could not be had.
+    pub(super) trouble: Option<io::Error>,
+    /// The program wants no more of the answer for now.
+    pub(super) held: bool,
+    /// The program has no more of the body for now.
+    pub(super) stalled: bool,
 }
 
 macro_rules! methods {
@@ -60,8 +95,11 @@ impl Request {
             content_type: None,
             meta: Extensions::new(),
             callback: None,
-            timeout: None,
+            timeouts: Timeouts::default(),
             address: None,
+            expect: false,
+            streams: None,
+            versions: None,
             wrong: None,
         }
     }
@@ -97,48 +135,151 @@ impl Request {
     }
 
     /// The body, as it is.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        self.whole(body.into())
+    }
+
+    /// The body, read from this while it is sent. With a length it is announced, and fewer or more bytes than that fail
+    /// the request with [`ErrorKind::Upload`](crate::ErrorKind::Upload), as does a reader that fails; without one it is
+    /// sent in chunks until the reader ends.
+    ///
+    /// It is read inside turns, at most 64 KiB at a time and no faster than the server takes it, so a reader that blocks
+    /// blocks the loop (for bytes that come from elsewhere there is [`body_writer`](Self::body_writer)). A reader that has
+    /// nothing yet may say [`WouldBlock`](io::ErrorKind::WouldBlock); it is asked again after
+    /// [`Client::resume`](crate::Client::resume) or [`Handle::resume`](crate::Handle::resume). One with a length is asked
+    /// for one byte more than that, before the last of it is sent.
+    ///
+    /// A request is sent again, where it may be, only if no byte was taken from its reader.
+    pub fn body_reader(mut self, reader: impl Read + Send + 'static, length: Option<u64>) -> Self {
+        self.streams().upload = Some(Upload::reader(reader, length));
+        self
+    }
+
+    /// The body, from a file that is opened when the request is sent and read as it is sent, never whole. What is no plain
+    /// file (a pipe, a device) is sent in chunks until it ends. Where the request is sent again, so is the file.
+    ///
+    /// A file that cannot be opened, or becomes shorter meanwhile, fails the request with
+    /// [`ErrorKind::Upload`](crate::ErrorKind::Upload).
+    pub fn body_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.streams().upload = Some(Upload::segments(vec![Segment::File(path.into())]));
+        self
+    }
+
+    /// The body, written piece by piece while it is sent, from whatever thread has the pieces. With a length it is
+    /// announced, without one it is sent in chunks.
+    ///
+    /// While the writer has nothing, the connection waits and [`Builder::timeout`](crate::Builder::timeout) does not run.
+    pub fn body_writer(mut self, length: Option<u64>) -> (Self, BodyWriter) {
+        let (writer, outlet) = writer::pipe(length);
+        self.streams().upload = Some(Upload::outlet(outlet, length));
+        (self, writer)
+    }
+
+    /// The body as a form with files: `multipart/form-data`.
+    pub fn multipart(mut self, form: Form) -> Self {
+        let (content_type, segments) = form.into_segments();
+        self.content_type = Some(content_type.into());
+        self.streams().upload = Some(Upload::segments(segments));
+        self
+    }
+
+    fn whole(mut self, body: Vec<u8>) -> Self {
+        self.body = body;
+        if let Some(streams) = &mut self.streams {
+            streams.upload = None;
+        }
+        self
+    }
+
+    fn streams(&mut self) -> &mut Streams {
+        self.streams.get_or_insert_default()
+    }
+
+    /// Asks the server whether it wants the body before sending it (RFC 9110 §10.1.1): for large bodies that are likely to
+    /// be refused. Nothing of the body is sent before the server says 100, or has said nothing for
+    /// [`Builder::expect_timeout`](crate::Builder::expect_timeout). Any other answer is the answer, and no byte of the body
+    /// was sent; after a 417 the request is sent again without asking. A request without a body asks nothing.
+    ///
+    /// It is never done by itself: servers that ignore the question would cost every upload a second.
+    pub fn expect_continue(mut self) -> Self {
+        self.expect = true;
+        self
+    }
+
+    /// Hands the body of the answer to this, piece by piece as it comes, and keeps none of it: the limits for collected
+    /// answers do not count, and [`Response::content`](crate::Response::content) is empty.
+    ///
+    /// It runs inside the client's turn, once the head is there, and never with an empty piece. [`Flow::Hold`] takes this
+    /// piece and wants no more until [`Client::resume`](crate::Client::resume) or
+    /// [`Handle::resume`](crate::Handle::resume): the server is slowed down, and
+    /// [`Builder::timeout`](crate::Builder::timeout) does not run meanwhile. [`Flow::Cancel`] ends the request as cancelled,
+    /// and an error with [`ErrorKind::Callback`](crate::ErrorKind::Callback).
+    pub fn on_chunk<E: Into<BoxError>>(
+        mut self,
+        mut callback: impl FnMut(Head<'_>, &[u8]) -> Result<Flow, E> + Send + 'static,
+    ) -> Self {
+        self.streams().sink = Some(Sink::Call(Box::new(move |head, bytes| callback(head, bytes).map_err(Into::into))));
+        self
+    }
+
+    /// Writes the body of the answer to a file, whatever its status: created or cut to nothing when the head comes, written
+    /// in place as the body comes, inside turns. A request that fails before that leaves the file as it was; one that fails
+    /// after it leaves what came, and its error says how much. What is kept in memory is as with
+    /// [`on_chunk`](Self::on_chunk).
+    pub fn to_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.streams().sink = Some(Sink::file(path.into()));
+        self
+    }
+
+    /// Counts the body of the answer and keeps nothing of it.
+    pub fn discard(mut self) -> Self {
+        self.streams().sink = Some(Sink::Discard);
+        self
+    }
+
+    /// Called inside the client's turn whenever some of a body was sent or came.
+    pub fn on_progress(mut self, callback: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.streams().progress = Some(Box::new(callback));
         self
     }
 
     /// The body as a form: `application/x-www-form-urlencoded`.
     pub fn form(mut self, pairs: &[(&str, &str)]) -> Self {
-        self.body = form_encode(pairs.iter().copied()).into_bytes();
-        self.content_type = Some("application/x-www-form-urlencoded");
-        self
+        self.content_type = Some("application/x-www-form-urlencoded".into());
+        self.whole(form_encode(pairs.iter().copied()).into_bytes())
     }
 
     /// The body as JSON.
     pub fn json(mut self, value: &impl serde::Serialize) -> Self {
+        self.content_type = Some("application/json".into());
         match serde_json::to_vec(value) {
-            Ok(body) => self.body = body,
-            Err(error) => self.wrong = Some(format!("the body cannot be written as JSON: {error}")),
+            Ok(body) => self.whole(body),
+            Err(error) => {
+                self.wrong = Some(format!("the body cannot be written as JSON: {error}"));
+                self
+            }
         }
-        self.content_type = Some("application/json");
-        self
     }
 
     /// The body as XML, already written.
     pub fn xml(mut self, document: impl Into<String>) -> Self {
-        self.body = document.into().into_bytes();
-        self.content_type = Some("application/xml; charset=utf-8");
-        self
+        self.content_type = Some("application/xml; charset=utf-8".into());
+        self.whole(document.into().into_bytes())
     }
 
     /// The body as names and values, one `name=value` a line: `text/namevalue`.
     pub fn nvp(mut self, pairs: &[(&str, &str)]) -> Self {
-        self.body.clear();
+        let mut body = Vec::new();
         for (name, value) in pairs {
             if name.contains(['\r', '\n', '=']) || value.contains(['\r', '\n']) {
                 self.wrong = Some("a name or a value has a line break (or a name has '=')".to_owned());
             }
             for part in [name, "=", value, "\r\n"] {
-                self.body.extend_from_slice(part.as_bytes());
+                body.extend_from_slice(part.as_bytes());
             }
         }
-        self.content_type = Some("text/namevalue; charset=utf-8");
-        self
+        self.content_type = Some("text/namevalue; charset=utf-8".into());
+        self.whole(body)
     }
 
     /// Adds a value of the user's, one of each type. It comes back with the outcome.
@@ -158,7 +299,21 @@ impl Request {
 
     /// How long this request may take in all, from the queue to the whole answer. Without it only silence ends it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeouts.total = Some(timeout);
+        self
+    }
+
+    /// How long the server may take to take this request, its body included, in place of
+    /// [`Builder::send_timeout`](crate::Builder::send_timeout).
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.send = Some(timeout);
+        self
+    }
+
+    /// How long the server may take to begin its answer, in place of
+    /// [`Builder::first_byte_timeout`](crate::Builder::first_byte_timeout).
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.first_byte = Some(timeout);
         self
     }
 
@@ -172,6 +327,12 @@ impl Request {
     /// Connects to this address, whatever the URL names.
     pub fn connect_to(mut self, address: std::net::SocketAddr) -> Self {
         self.address = Some(Address::Tcp(address));
+        self
+    }
+
+    /// Which versions of HTTP the server is asked in, whatever the client was told.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.versions = Some(versions);
         self
     }
 
@@ -200,7 +361,7 @@ impl Request {
         let defaults = [
             ("user-agent", Some(concat!("aquests/", env!("CARGO_PKG_VERSION")))),
             ("accept", Some("*/*")),
-            ("content-type", self.content_type),
+            ("content-type", self.content_type.as_deref()),
         ];
         for (name, value) in defaults {
             if let Some(value) = value
@@ -212,20 +373,40 @@ impl Request {
         if self.method == Method::CONNECT {
             return Err(Error::invalid("CONNECT asks a proxy for a tunnel and cannot be sent as a request"));
         }
-        if self.method == Method::TRACE && !self.body.is_empty() {
+        let streams = self.streams.as_ref().is_some_and(|streams| streams.upload.is_some());
+        let has_body = streams || !self.body.is_empty();
+        if self.method == Method::TRACE && has_body {
             return Err(Error::invalid("TRACE has no body (RFC 9110 §9.3.8)"));
+        }
+        if self.expect && has_body {
+            let plain = head.clone();
+            head.field("expect", b"100-continue").map_err(invalid)?;
+            self.streams().expect = Some(plain);
         }
         Ok(Prepared {
             head,
-            body: mem::take(&mut self.body),
+            may_upgrade: !has_body && !self.headers.iter().any(|(name, _)| is_private(name)),
+            // What is streamed takes the place of what was given before.
+            body: if streams { Vec::new() } else { mem::take(&mut self.body) },
+            given: 0,
+            streams: self.streams.take(),
             method: self.method.clone(),
             address: self.address.clone(),
+            versions: self.versions,
             url,
             meta: mem::take(&mut self.meta),
             callback: self.callback.take(),
-            timeout: self.timeout,
+            timeouts: self.timeouts,
         })
     }
+}
+
+/// Headers that keep a request from asking for an upgrade: a server that agrees may treat the request as if it had come
+/// twice, and one that does not understand may pass on what concerns the connection. Nothing that matters takes part.
+fn is_private(name: &str) -> bool {
+    const NAMES: [&str; 7] =
+        ["authorization", "connection", "cookie", "expect", "http2-settings", "proxy-authorization", "upgrade"];
+    NAMES.iter().any(|private| name.eq_ignore_ascii_case(private))
 }
 
 impl fmt::Debug for Request {
@@ -240,16 +421,86 @@ impl fmt::Debug for Request {
 /// A request that can be sent.
 pub(crate) struct Prepared {
     pub(super) head: PreparedRequest,
-    pub(super) body: Vec<u8>,
+    body: Vec<u8>,
+    /// Bytes of `body` that were handed over.
+    pub(super) given: usize,
+    pub(super) streams: Option<Box<Streams>>,
     pub(super) method: Method,
     pub(super) address: Option<Address>,
+    pub(super) versions: Option<Versions>,
+    /// It may ask for HTTP/2 on a plain connection.
+    pub(super) may_upgrade: bool,
     pub(super) url: Url,
     pub(super) meta: Extensions,
     pub(super) callback: Option<Callback>,
-    pub(super) timeout: Option<Duration>,
+    pub(super) timeouts: Timeouts,
 }
 
+/// A body over so many bytes is handed over in parts, as the connection takes them, rather than copied as a whole.
+const LARGE: usize = 64 << 10;
+
 impl Prepared {
+    /// Makes the body ready to be sent from its start.
+    pub(super) fn open(&mut self) -> io::Result<()> {
+        match &mut self.streams {
+            Some(streams) => streams.upload.as_mut().map_or(Ok(()), |upload| upload.open().map(drop)),
+            None => Ok(()),
+        }
+    }
+
+    /// The body in the words of the protocol.
+    pub(super) fn outgoing(&self) -> Body<'_> {
+        let whole = Some(self.body.len() as u64);
+        match &self.streams {
+            Some(streams) if streams.upload.is_some() => Body::Parts(streams.upload.as_ref().and_then(Upload::length)),
+            Some(streams) if streams.expect.is_some() => Body::Parts(whole),
+            _ if self.body.len() > LARGE => Body::Parts(whole),
+            _ => Body::Whole(&self.body),
+        }
+    }
+
+    /// The body was handed over whole, with the head.
+    pub(super) fn gave_all(&mut self) {
+        self.given = self.body.len();
+    }
+
+    /// Takes the next part of the body, of no more than `room` bytes: [`handed`](Self::handed) has it. `buffer` is where it
+    /// is read to.
+    pub(super) fn next(&mut self, room: usize, buffer: &mut Vec<u8>) -> io::Result<Piece> {
+        if let Some(upload) = self.streams.as_mut().and_then(|streams| streams.upload.as_mut()) {
+            let room = room.min(LARGE);
+            buffer.resize(buffer.len().max(room), 0);
+            return upload.read(&mut buffer[..room]);
+        }
+        let bytes = (self.body.len() - self.given).min(room);
+        self.given += bytes;
+        Ok(Piece::Data { bytes, last: self.given == self.body.len() })
+    }
+
+    /// The part that was taken last, of so many bytes.
+    pub(super) fn handed<'a>(&'a self, bytes: usize, buffer: &'a [u8]) -> &'a [u8] {
+        match self.streams.as_ref().and_then(|streams| streams.upload.as_ref()) {
+            Some(_) => &buffer[..bytes],
+            None => &self.body[self.given - bytes..self.given],
+        }
+    }
+
+    /// Bytes of the body that were handed over, and how many there will be.
+    pub(super) fn sent(&self) -> (u64, Option<u64>) {
+        match self.streams.as_ref().and_then(|streams| streams.upload.as_ref()) {
+            Some(upload) => (upload.given(), upload.length()),
+            None => (self.given as u64, Some(self.body.len() as u64)),
+        }
+    }
+
+    /// Whoever writes the body piece by piece is to tell this client of it.
+    pub(super) fn belongs_to(&self, shared: &Arc<Shared>, id: RequestId) {
+        let upload = self.streams.as_ref().and_then(|streams| streams.upload.as_ref());
+        if let Some(outlet) = upload.and_then(Upload::as_outlet) {
+            outlet.belongs_to(shared, id);
+        }
+    }
+
     pub(super) fn into_owner(self) -> Owner {
         Owner { method: self.method, meta: self.meta, callback: self.callback }
     }

@@ -33,6 +33,8 @@ pub(super) struct Collected {
     /// Field lines.
     fields: Vec<u8>,
     pub(super) content: Vec<u8>,
+    /// Bytes of the body that came, whoever got them.
+    pub(super) received: u64,
     /// Field lines behind the body.
     trailers: Vec<u8>,
 }
@@ -49,7 +51,7 @@ impl Collected {
         self.trailers = fields.block().to_vec();
     }
 
-    /// Memory that it holds, in bytes.
+    /// Memory that it holds, in bytes. Streamed bodies are not in it.
     pub(super) fn size(&self) -> usize {
         self.content.len() + self.fields.len()
     }
@@ -64,6 +66,27 @@ impl Collected {
     pub(super) fn has_begun(&self) -> bool {
         self.version.is_some()
     }
+
+    pub(super) fn fields(&self) -> Fields<'_> {
+        Fields::new(&self.fields)
+    }
+
+    pub(super) fn header_map(&self) -> HeaderMap {
+        header_map(&self.fields)
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        // The machine lets nothing else through.
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(super) fn reason(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.reason)
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.version.unwrap_or(Version::Http11)
+    }
 }
 
 /// When things happened to a request, as durations.
@@ -72,8 +95,12 @@ impl Collected {
 pub struct Timings {
     /// From being sent by the program to being written to a connection: queue, resolving and connecting included.
     pub queued: Duration,
-    /// Connecting, where this request was the first on its connection; part of `queued`.
+    /// Asking for the addresses of the host, where that was done for this request's connection; part of `queued`.
+    pub resolve: Option<Duration>,
+    /// Connecting, TLS included, where this request was the first on its connection; part of `queued`.
     pub connect: Option<Duration>,
+    /// The handshake of TLS; part of `connect`.
+    pub tls: Option<Duration>,
     /// From being written to the head of the answer.
     pub first_byte: Duration,
     /// From being sent by the program to the whole answer.
@@ -114,18 +141,17 @@ impl Response {
 
     /// The status code, 100 to 999.
     pub fn status(&self) -> StatusCode {
-        // The machine lets nothing else through.
-        StatusCode::from_u16(self.collected.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        self.collected.status()
     }
 
     /// The reason phrase; often empty.
     pub fn reason(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.collected.reason)
+        self.collected.reason()
     }
 
     /// The version of HTTP.
     pub fn version(&self) -> Version {
-        self.collected.version.unwrap_or(Version::Http11)
+        self.collected.version()
     }
 
     /// The headers.
@@ -138,9 +164,14 @@ impl Response {
         header_map(&self.collected.trailers)
     }
 
-    /// The body.
+    /// The body, where it was collected. It is empty where the request says who else gets it.
     pub fn content(&self) -> &[u8] {
         &self.collected.content
+    }
+
+    /// Bytes of the body that came, whether they were collected, streamed or discarded.
+    pub fn received(&self) -> u64 {
+        self.collected.received
     }
 
     /// The body, taken out.
@@ -207,7 +238,7 @@ impl fmt::Debug for Response {
             .field("request_id", &self.id)
             .field("url", &self.url)
             .field("status", &self.collected.status)
-            .field("content_len", &self.collected.content.len())
+            .field("received", &self.collected.received)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::handle::{Command, Shared};
-use super::{Rejected, Request, RequestId};
+use super::{BodyWriter, Rejected, Request, RequestId};
 
 /// A connection of one's own.
 ///
@@ -28,6 +28,17 @@ impl Session {
     /// Queues a request for this connection. It must be for the server that the session was opened for.
     pub fn send(&self, request: impl Into<Request>) -> Result<RequestId, Rejected> {
         self.shared.send(request.into(), Some(self.route))
+    }
+
+    /// Queues a request for this connection whose body is written piece by piece, from whatever thread, while it is sent:
+    /// see [`BodyWriter`]. Without a length it is sent in chunks. What is sent after it waits until it is whole.
+    pub fn upload(
+        &self,
+        request: impl Into<Request>,
+        length: Option<u64>,
+    ) -> Result<(RequestId, BodyWriter), Rejected> {
+        let (request, writer) = request.into().body_writer(length);
+        Ok((self.send(request)?, writer))
     }
 }
 

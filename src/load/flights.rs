@@ -106,6 +106,13 @@ impl Flights {
         Some(flight)
     }
 
+    /// The request of a connection that waits longest, by name.
+    #[cfg(feature = "http2")]
+    pub(super) fn first(&self, queue: &Queue) -> Option<ExchangeId> {
+        let flight = self.all.get(queue.oldest as usize)?;
+        Some(ExchangeId(u64::from(flight.generation) << 32 | u64::from(queue.oldest)))
+    }
+
     /// The request of a connection that waits longest.
     pub(super) fn oldest(&self, queue: &Queue) -> Option<&Flight> {
         self.all.get(queue.oldest as usize)

@@ -1,10 +1,11 @@
 //! Load generation: what to send ([`Plan`]), when (`pace`), the handler that sends it and takes the time (`runner`),
-//! and what happened when (`series`). Memory does not grow with the number of requests. Arguments, files and terminals
-//! are the command's business and never belong here.
+//! what happened when (`series`), and where it begins to connect (`race`). Memory does not grow with the number of
+//! requests. Arguments, files and terminals are the command's business and never belong here.
 
 mod flights;
 mod pace;
 mod plan;
+mod race;
 mod runner;
 mod series;
 mod template;
@@ -138,7 +139,8 @@ impl Control {
 /// report.
 pub fn run(plan: &Plan, control: &Control) -> Result<Report, Error> {
     plan.check()?;
-    let addresses = plan.resolve()?;
+    let mut addresses = plan.resolve()?;
+    race::sort(&mut addresses, plan.connect_timeout, control)?;
     let threads = plan.threads.min(plan.connections);
     // The others need not go on when one cannot.
     let one = |index| runner::run(plan, &addresses, index, threads, control).inspect_err(|_| control.stop());

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::template::{Template, Values};
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "http2")]
+use crate::protocols::http2;
 use crate::protocols::semantics::{self, Invalid, PreparedRequest};
-use crate::protocols::{ExchangeId, Protocol, http1};
+use crate::protocols::{Established, ExchangeId, Protocol, http1};
 use crate::reactor::{Address, Key, Moment, Reactor};
-#[cfg(feature = "tls")]
-use crate::url::Scheme;
-use crate::url::Url;
-use crate::wire::Wire;
+use crate::url::{Scheme, Url};
+use crate::wire::{Versions, Wire};
 
 /// A load to be run.
 ///
@@ -40,6 +40,8 @@ pub struct Plan {
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) wait: bool,
+    versions: Versions,
+    upgrade: bool,
     authority: String,
     connect_to: Option<Place>,
     #[cfg(feature = "tls")]
@@ -50,6 +52,7 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 enum Place {
     Address(Address),
+    Addresses(Vec<std::net::SocketAddr>),
     Name(String, u16),
 }
 
@@ -74,6 +77,8 @@ impl Plan {
             timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(5),
             wait: false,
+            versions: Versions::Any,
+            upgrade: false,
             connect_to: None,
             #[cfg(feature = "tls")]
             tls: Default::default(),
@@ -120,7 +125,26 @@ impl Plan {
         self
     }
 
-    /// Requests on their way at once on one connection.
+    /// Which versions of HTTP the server is asked in. [`Versions::Any`], which is the default, is HTTP/1.1 on plain
+    /// `http`: see [`upgrade`](Self::upgrade).
+    #[must_use]
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.versions = versions;
+        self
+    }
+
+    /// Lets the first request of each connection ask for HTTP/2 (`upgrade: h2c`, RFC 7540 §3.2), where the URL is plain
+    /// `http` and nothing else is prescribed. Where the server declines, it goes on in HTTP/1.1. For requests without a
+    /// body.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn upgrade(mut self, upgrade: bool) -> Self {
+        self.upgrade = upgrade;
+        self
+    }
+
+    /// Requests on their way at once on one connection: streams of HTTP/2, as far as the server allows them, or the
+    /// depth of the pipeline of HTTP/1.1, where only idempotent requests follow one another.
     #[must_use]
     pub fn depth(mut self, depth: u16) -> Self {
         self.depth = depth.max(1);
@@ -207,6 +231,14 @@ impl Plan {
         self
     }
 
+    /// Connects to one of these addresses whatever the URL names: to the first that answers, if several are tried a
+    /// little one after the other (RFC 8305), and to the others where it does not any more.
+    #[must_use]
+    pub fn connect_to_any(mut self, addresses: impl IntoIterator<Item = std::net::SocketAddr>) -> Self {
+        self.connect_to = Some(Place::Addresses(addresses.into_iter().collect()));
+        self
+    }
+
     /// Connects to this host whatever the URL names.
     #[must_use]
     pub fn connect_to_host(mut self, host: &str, port: u16) -> Self {
@@ -223,6 +255,9 @@ impl Plan {
     pub fn peer(&self) -> String {
         match &self.connect_to {
             Some(Place::Address(address)) => address.to_string(),
+            Some(Place::Addresses(addresses)) => {
+                addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+            }
             Some(Place::Name(host, port)) => format!("{host}:{port}"),
             None => format!("{}:{}", self.url.host(), self.url.port()),
         }
@@ -232,6 +267,10 @@ impl Plan {
     pub(super) fn resolve(&self) -> Result<Vec<Address>, Error> {
         let (host, port) = match &self.connect_to {
             Some(Place::Address(address)) => return Ok(vec![address.clone()]),
+            Some(Place::Addresses(addresses)) if addresses.is_empty() => {
+                return Err(Error::invalid("there is no address to connect to"));
+            }
+            Some(Place::Addresses(addresses)) => return Ok(addresses.iter().copied().map(Address::Tcp).collect()),
             Some(Place::Name(host, port)) => (host.as_str(), *port),
             None => (self.url.host(), self.url.port()),
         };
@@ -250,11 +289,56 @@ impl Plan {
     ) -> io::Result<Key> {
         #[cfg(feature = "tls")]
         if self.url.scheme() == Scheme::Https {
-            let tls = self.tls.connect(self.url.host(), &[b"http/1.1"]);
+            let tls = self.tls.connect(self.url.host(), self.versions.alpn());
             let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
             return reactor.connect_tls(address, &tls, tag, deadline);
         }
         reactor.connect(address, tag, deadline)
+    }
+
+    /// The machine of a connection that has just been made.
+    pub(super) fn machine(&self, established: &Established<'_>) -> Wire {
+        #[cfg(feature = "http2")]
+        if self.versions.begin_with_http2(established) {
+            return Wire::Http2(Box::new(http2::Client::with(self.http2())));
+        }
+        let _ = established;
+        Wire::Http1(http1::Client::new().pipeline(self.depth))
+    }
+
+    /// The machine of a connection on which the server agreed to HTTP/2, in answer to a request.
+    #[cfg(feature = "http2")]
+    pub(super) fn upgraded(&self, id: ExchangeId, head: &PreparedRequest) -> Wire {
+        Wire::Http2(Box::new(http2::Client::upgraded(self.http2(), id, head)))
+    }
+
+    #[cfg(feature = "http2")]
+    fn http2(&self) -> http2::Settings {
+        http2::Settings::default().streams(self.depth.into())
+    }
+
+    /// What a request that asks for HTTP/2 tells of our settings.
+    fn told(&self) -> String {
+        #[cfg(feature = "http2")]
+        if self.upgrade {
+            return self.http2().upgrade_field();
+        }
+        String::new()
+    }
+
+    /// The first request of a connection asks for HTTP/2.
+    pub(super) fn asks_for_http2(&self) -> bool {
+        self.upgrade && self.versions == Versions::Any && self.url.scheme() == Scheme::Http
+    }
+
+    /// Nothing but HTTP/1.1 can be spoken.
+    fn is_http1(&self) -> bool {
+        match self.versions {
+            Versions::Http1 => true,
+            #[cfg(feature = "http2")]
+            Versions::Http2 => false,
+            Versions::Any => self.url.scheme() == Scheme::Http && !self.upgrade,
+        }
     }
 
     /// How many requests one of `threads` sends; `None`: until the time is over.
@@ -274,7 +358,10 @@ impl Plan {
             return Err(Error::invalid("the rate must be above 0"));
         }
         let mut work = Work::new(self, thread, threads)?;
-        if self.depth > 1 && !work.head.is_idempotent() {
+        if self.upgrade && !self.body.is_empty() {
+            return Err(Error::invalid("a request with a body does not ask for an upgrade"));
+        }
+        if self.depth > 1 && self.is_http1() && !work.head.is_idempotent() {
             // RFC 9112 §9.3.2
             let method = &self.method;
             return Err(Error::invalid(format!(
@@ -283,7 +370,7 @@ impl Plan {
         }
         // What the machine never takes, it does not take the first time.
         let (mut machine, mut out) = (http1::Client::new(), Vec::new());
-        if let Ok(request) = work.next()
+        if let Ok(request) = work.next(false)
             && let Err(refused) = machine.send(ExchangeId(0), request, &mut out)
         {
             return Err(Error::invalid(refused.to_string()));
@@ -306,6 +393,9 @@ pub(super) struct Work {
     body: Template,
     fixed: bool,
     head: PreparedRequest,
+    /// The last head that asked for HTTP/2, and the settings that it tells.
+    asking: Option<PreparedRequest>,
+    told: String,
     filled_body: Vec<u8>,
     scratch: Vec<u8>,
     values: Values,
@@ -335,6 +425,8 @@ impl Work {
             headers,
             body,
             fixed,
+            asking: None,
+            told: plan.told(),
             filled_body: Vec::new(),
             scratch: Vec::new(),
             values: Values { random: fastrand::Rng::new(), seq: thread as u64 },
@@ -344,13 +436,25 @@ impl Work {
         Ok(work)
     }
 
-    /// The next request.
-    pub(super) fn next(&mut self) -> Result<semantics::Request<'_>, Invalid> {
+    /// The next request; it may ask for HTTP/2.
+    pub(super) fn next(&mut self, ask: bool) -> Result<semantics::Request<'_>, Invalid> {
         if !self.fixed {
             self.fill()?;
             self.values.seq += self.step;
         }
-        Ok(semantics::Request { head: &self.head, body: semantics::Body::Whole(&self.filled_body) })
+        let mut head = &self.head;
+        if ask {
+            let asking = self.asking.insert(self.head.clone());
+            asking.field("connection", b"upgrade, http2-settings")?.field("upgrade", b"h2c")?;
+            head = asking.field("http2-settings", self.told.as_bytes())?;
+        }
+        Ok(semantics::Request { head, body: semantics::Body::Whole(&self.filled_body) })
+    }
+
+    /// The head of the last request.
+    #[cfg(feature = "http2")]
+    pub(super) fn head(&self) -> &PreparedRequest {
+        &self.head
     }
 
     fn fill(&mut self) -> Result<(), Invalid> {

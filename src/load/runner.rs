@@ -10,7 +10,7 @@ use super::plan::{Plan, Work};
 use super::series::Series;
 use super::{Control, Measured};
 use crate::error::{Error, ErrorKind};
-use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1, semantics};
+use crate::protocols::{self, Established, ExchangeId, Refused, Replay, semantics};
 use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
 use crate::report::{Left, Recorder};
 use crate::wire::{Message, Request, Wire};
@@ -66,6 +66,8 @@ struct Line {
     moved: bool,
     /// Addresses that could not be reached since one was.
     tried: usize,
+    /// The next request is to ask for HTTP/2.
+    asks: bool,
     queue: Queue,
 }
 
@@ -148,7 +150,8 @@ impl<'a> Runner<'a> {
             // Those that a rate does not need yet are connected, too.
             lines = lines.min(usize::try_from(share).unwrap_or(usize::MAX));
         }
-        let line = || Line { key: None, useful: false, idle: false, moved: false, tried: 0, queue: Queue::EMPTY };
+        let line =
+            || Line { key: None, useful: false, idle: false, moved: false, tried: 0, asks: false, queue: Queue::EMPTY };
         Ok(Runner {
             plan,
             addresses,
@@ -339,6 +342,15 @@ impl<'a> Runner<'a> {
         self.flights.land(id, &mut line.queue)
     }
 
+    /// Sets the deadline for the request of a connection that waits longest.
+    fn watch(&mut self, line: usize, to: &mut Sender<'_, Wire>) {
+        let line = &mut self.lines[line];
+        if std::mem::take(&mut line.moved) {
+            let oldest = self.flights.oldest(&line.queue);
+            to.set_deadline(oldest.map_or(Moment::NEVER, |flight| flight.sent + self.plan.timeout));
+        }
+    }
+
     /// Its answer is whole.
     fn answered(&mut self, flight: Flight, now: Moment) {
         self.lines[flight.line as usize].useful = true;
@@ -382,16 +394,20 @@ fn detail(plan: &Plan, reason: &Reason, opened: bool) -> String {
 }
 
 impl Handler<Wire> for Runner<'_> {
-    fn connected(&mut self, at: At, _established: Established<'_>) -> Wire {
+    fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         let line = &mut self.lines[at.tag as usize];
         self.reached = (self.reached + line.tried) % self.addresses.len();
         (line.tried, line.useful) = (0, false);
+        line.asks = self.plan.asks_for_http2();
         self.connecting -= 1;
-        Wire::Http1(http1::Client::new().pipeline(self.plan.depth))
+        self.plan.machine(&established)
     }
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let index = at.tag as u32;
+        if self.flights.oldest(&self.lines[index as usize].queue).is_some() {
+            to.linger();
+        }
         while to.slots() > 0 && self.broken.is_none() {
             let Some(start) = self.next_start(at.now) else {
                 let line = &mut self.lines[index as usize];
@@ -404,7 +420,7 @@ impl Handler<Wire> for Runner<'_> {
             let line = &mut self.lines[index as usize];
             let id = self.flights.depart(&mut line.queue, index, start, at.now);
             line.moved = true;
-            let sent = match self.work.next() {
+            let sent = match self.work.next(std::mem::take(&mut line.asks)) {
                 Ok(request) => to.send(id, Request::Http(request)),
                 Err(_) => Err(Refused::Misuse("a template made a request that cannot be sent")),
             };
@@ -419,11 +435,7 @@ impl Handler<Wire> for Runner<'_> {
                 }
             }
         }
-        let line = &mut self.lines[index as usize];
-        if std::mem::take(&mut line.moved) {
-            let oldest = self.flights.oldest(&line.queue);
-            to.set_deadline(oldest.map_or(Moment::NEVER, |flight| flight.sent + self.plan.timeout));
-        }
+        self.watch(index as usize, to);
     }
 
     fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
@@ -458,8 +470,34 @@ impl Handler<Wire> for Runner<'_> {
         }
     }
 
+    /// One late answer over HTTP/2 is no reason to lose the others of its connection.
+    #[cfg(feature = "http2")]
+    fn on_deadline(&mut self, at: At, to: &mut Sender<'_, Wire>) -> bool {
+        if !matches!(to.protocol(), Wire::Http2(_)) {
+            return true;
+        }
+        let line = at.tag as usize;
+        while let Some(id) = self.flights.first(&self.lines[line].queue) {
+            let late = self.flights.get_mut(id).is_some_and(|flight| flight.sent + self.plan.timeout <= at.now);
+            if !late {
+                break;
+            }
+            if let Some(flight) = self.land(id) {
+                to.cancel(id);
+                self.fail(&Reason::Deadline, true, flight.start, at.now);
+            }
+        }
+        self.watch(line, to);
+        false
+    }
+
     /// The server agreed to another protocol: that is its answer, and nothing else can be asked on this connection.
+    /// Unless it is HTTP/2, which was asked for: then the answer comes there.
     fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
+        #[cfg(feature = "http2")]
+        if self.plan.asks_for_http2() {
+            return self.flights.get_mut(id).map(|_| self.plan.upgraded(id, self.work.head()));
+        }
         if let Some(flight) = self.land(id) {
             self.answered(flight, at.now);
         }

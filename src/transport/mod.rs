@@ -27,7 +27,7 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
 #[cfg(feature = "tls")]
-pub use self::settings::TlsSettings;
+pub use self::settings::{TlsSettings, TlsVersion};
 #[cfg(feature = "tls")]
 pub use self::tls::{ServerTls, Tls};
 use crate::protocols::Established;
@@ -120,6 +120,12 @@ impl Transport {
         Ok(())
     }
 
+    /// TLS was begun.
+    #[cfg(feature = "tls")]
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Readiness of both kinds, told once per change: nothing is ever registered again.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
@@ -192,15 +198,20 @@ impl Transport {
         false
     }
 
-    /// Tells the peer that nothing more comes.
-    pub(crate) fn finish(&mut self) {
+    /// Tells the peer that nothing more comes. `false`: its socket has no room for TLS's word for it, which goes first;
+    /// flush and say it again when there is.
+    pub(crate) fn finish(&mut self) -> bool {
         self.goodbye();
+        if self.is_pending() {
+            return false;
+        }
         // It may be gone already, which is what we want to say.
         let _ = match &self.raw {
             Raw::Tcp(stream) => stream.shutdown(Shutdown::Write),
             #[cfg(unix)]
             Raw::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
+        true
     }
 
     /// Says what is to be said before the socket closes: TLS has a word for it, which is said once.

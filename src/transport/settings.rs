@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -20,9 +21,22 @@ use super::trust::{Anyone, Trusted};
 pub struct TlsSettings {
     roots: Vec<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
+    name: Option<String>,
+    only: Option<TlsVersion>,
     insecure: bool,
+    forgetful: bool,
     key_log: bool,
     made: Arc<Mutex<Vec<Made>>>,
+}
+
+/// A version of TLS. Older ones are not spoken: RFC 8996.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
 }
 
 /// The settings in the words of rustls, for one list of protocols.
@@ -52,6 +66,29 @@ impl TlsSettings {
         self.changed()
     }
 
+    /// Asks for this name (RFC 6066 §3) and wants it in the certificate, whatever the URL says. An address can be in a
+    /// certificate too, and is asked for in no other way.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Speaks this version and no other: by default 1.3, and 1.2 with servers that do not know it.
+    #[must_use]
+    pub fn only(mut self, version: TlsVersion) -> Self {
+        self.only = Some(version);
+        self.changed()
+    }
+
+    /// Begins every connection anew: by default sessions are resumed (RFC 8446 §2.2), which spares both sides most of the
+    /// work.
+    #[must_use]
+    pub fn no_resumption(mut self) -> Self {
+        self.forgetful = true;
+        self.changed()
+    }
+
     /// Believes whatever certificate a server shows: anybody on the way can read and change everything.
     #[must_use]
     pub fn insecure_accept_any_certificate(mut self) -> Self {
@@ -72,9 +109,16 @@ impl TlsSettings {
         self
     }
 
+    /// Says what is wrong with these settings, as [`connect`](Self::connect) would: texts that are not PEM, a key that does
+    /// not fit, a name that no certificate can have, a system without roots.
+    pub fn check(&self) -> Result<(), String> {
+        self.connect("localhost", &[]).map(|_| ())
+    }
+
     /// For a connection to `host` that offers these protocols (RFC 7301). `host` is a name or an address, which the
-    /// certificate must have.
+    /// certificate must have unless [`server_name`](Self::server_name) says which.
     pub fn connect(&self, host: &str, alpn: &[&[u8]]) -> Result<Tls, String> {
+        let host = self.name.as_deref().unwrap_or(host);
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("'{host}' cannot be in a certificate"))?;
         let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,8 +142,13 @@ impl TlsSettings {
     }
 
     fn make(&self) -> Result<ClientConfig, String> {
+        let versions = match self.only {
+            None => rustls::ALL_VERSIONS,
+            Some(TlsVersion::Tls12) => &[&rustls::version::TLS12],
+            Some(TlsVersion::Tls13) => &[&rustls::version::TLS13],
+        };
         let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .map_err(|error| error.to_string())?;
         let verifier: Arc<dyn ServerCertVerifier> =
             if self.insecure { Arc::new(Anyone(provider())) } else { Arc::new(self.trusted()?) };
@@ -110,6 +159,9 @@ impl TlsSettings {
                 .with_client_auth_cert(certificates(chain)?, private_key(key)?)
                 .map_err(|error| format!("the client certificate does not fit its key: {error}"))?,
         };
+        if self.forgetful {
+            config.resumption = Resumption::disabled();
+        }
         if self.key_log {
             config.key_log = Arc::new(rustls::KeyLogFile::new());
         }
@@ -145,7 +197,10 @@ impl fmt::Debug for TlsSettings {
         f.debug_struct("TlsSettings")
             .field("own_roots", &!self.roots.is_empty())
             .field("identity", &self.identity.is_some())
+            .field("name", &self.name)
+            .field("only", &self.only)
             .field("insecure", &self.insecure)
+            .field("forgetful", &self.forgetful)
             .field("key_log", &self.key_log)
             .finish_non_exhaustive()
     }

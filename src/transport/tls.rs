@@ -104,10 +104,17 @@ macro_rules! on_either {
 }
 
 /// Buffers for ciphertext that all connections of a reactor lend from it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Ciphertext {
     read: Vec<u8>,
     write: Vec<u8>,
+}
+
+// Records are decrypted in place.
+impl fmt::Debug for Ciphertext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ciphertext").finish_non_exhaustive()
+    }
 }
 
 /// Ciphertext worked through at once: with what was kept, no more plaintext than a reader usually has room for.
@@ -253,8 +260,10 @@ impl Session {
                 on_either!(&mut self.side, side => close_notify(side.process_tls_records(incoming), &mut alert));
             self.outgoing.extend_from_slice(&alert[..count]);
         }
-        // The peer may be gone, which is what we want to say.
-        let _ = self.write_pending(raw);
+        if self.write_pending(raw).is_err() {
+            // The peer is gone, which is what we wanted to say.
+            (self.outgoing, self.sent) = (Vec::new(), 0);
+        }
     }
 
     fn is_handshaking(&self) -> bool {

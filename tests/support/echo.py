@@ -1,11 +1,13 @@
 """A server that tells what it was sent: `echo.py PORT`.
 
-Any path: a JSON object with method, path, headers (as name-value pairs, in order) and body (base64). Query arguments change
-the answer: `status=404`, `chunked=7` (in chunks of so many bytes), `location=/x`, `header=name:value` (several), `size=N`
+Any path: a JSON object with method, path, headers (as name-value pairs, in order), body (base64), and the parts of a body
+that is a form with files, as the standard library reads them (name, filename, type, base64). Query arguments change the
+answer: `status=404`, `chunked=7` (in chunks of so many bytes), `location=/x`, `header=name:value` (several), `size=N`
 (so many bytes instead of the object), `close=1`.
 """
 
 import base64
+import email
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,13 +28,30 @@ class Echo(BaseHTTPRequestHandler):
             return b"".join(parts)
         return self.rfile.read(int(self.headers.get("content-length", 0)))
 
+    def parts(self, body):
+        kind = self.headers.get("content-type", "")
+        if not kind.startswith("multipart/"):
+            return []
+        form = email.message_from_bytes(b"content-type: " + kind.encode() + b"\r\n\r\n" + body)
+        return [
+            [
+                part.get_param("name", header="content-disposition"),
+                part.get_filename(),
+                part.get_content_type(),
+                base64.b64encode(part.get_payload(decode=True)).decode(),
+            ]
+            for part in form.get_payload()
+        ]
+
     def answer(self):
         query = parse_qs(urlsplit(self.path).query)
+        sent = self.body()
         told = {
             "method": self.command,
             "path": self.path,
             "headers": self.headers.items(),
-            "body": base64.b64encode(self.body()).decode(),
+            "body": base64.b64encode(sent).decode(),
+            "parts": self.parts(sent),
         }
         body = b"x" * int(query["size"][0]) if "size" in query else json.dumps(told).encode()
         self.send_response(int(query.get("status", ["200"])[0]))

@@ -4,9 +4,11 @@
 // Each test binary compiles this for itself and uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+mod apache;
 pub(crate) mod counting;
 mod memory;
 mod names;
+mod nghttpd;
 mod nginx;
 mod peer;
 mod process;
@@ -19,8 +21,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, fs, thread};
 
+pub(crate) use apache::Apache;
 pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
 pub(crate) use names::{Asked, NameServer, Nsd, Says};
+pub(crate) use nghttpd::Nghttpd;
 pub(crate) use nginx::Nginx;
 pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
 pub(crate) use process::{Server, free_port, raise_open_files};

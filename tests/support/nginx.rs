@@ -21,24 +21,34 @@ impl Nginx {
 
     /// The same, with files that are there already.
     pub(crate) fn serve(folder: Folder, locations: &str) -> Self {
-        Self::run(folder, locations, false)
+        Self::run(folder, locations, "")
+    }
+
+    /// The same in HTTP/2, and nothing else.
+    pub(crate) fn http2(folder: Folder, locations: &str) -> Self {
+        Self::run(folder, locations, " http2")
     }
 
     /// The same over TLS, with `server.pem` and `server.key` in its folder.
     pub(crate) fn secure(folder: Folder, locations: &str) -> Self {
-        let certificate = "ssl_certificate server.pem; ssl_certificate_key server.key;";
-        Self::run(folder, &format!("{certificate} {locations}"), true)
+        Self::run(folder, &format!("{CERTIFICATE} {locations}"), " ssl")
     }
 
-    fn run(folder: Folder, locations: &str, secure: bool) -> Self {
+    /// The same over TLS, in HTTP/2 or HTTP/1.1.
+    pub(crate) fn secure_http2(folder: Folder, locations: &str) -> Self {
+        Self::run(folder, &format!("{CERTIFICATE} {locations}"), " ssl http2")
+    }
+
+    /// `listen`: what stands behind the address.
+    fn run(folder: Folder, locations: &str, listen: &str) -> Self {
         let server = Server::start("nginx", "nginx", |command, port| {
             let path = folder.path();
             // Left over from a start on a port that was taken.
             let _ = std::fs::remove_file(path.join("socket"));
-            folder.write("nginx.conf", configuration(path, port, locations, secure));
+            folder.write("nginx.conf", configuration(path, port, locations, listen));
             command.arg("-p").arg(path).arg("-c").arg(path.join("nginx.conf")).arg("-e").arg(path.join("error.log"));
         });
-        Self { server, folder, secure }
+        Self { server, folder, secure: listen.contains("ssl") }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -70,9 +80,10 @@ impl Nginx {
     }
 }
 
-fn configuration(folder: &Path, port: u16, locations: &str, secure: bool) -> String {
+const CERTIFICATE: &str = "ssl_certificate server.pem; ssl_certificate_key server.key;";
+
+fn configuration(folder: &Path, port: u16, locations: &str, listen: &str) -> String {
     let folder = folder.display();
-    let ssl = if secure { " ssl" } else { "" };
     format!(
         "daemon off;
         master_process off;
@@ -82,6 +93,7 @@ fn configuration(folder: &Path, port: u16, locations: &str, secure: bool) -> Str
         http {{
             access_log off;
             log_format uri $request_uri;
+            log_format tls \"$ssl_protocol $ssl_session_reused $connection\";
             default_type text/plain;
             client_body_temp_path {folder}/body;
             proxy_temp_path {folder}/proxy;
@@ -92,8 +104,8 @@ fn configuration(folder: &Path, port: u16, locations: &str, secure: bool) -> Str
             client_body_buffer_size 64m;
             keepalive_timeout 600s;
             server {{
-                listen 127.0.0.1:{port}{ssl} backlog=4096;
-                listen unix:{folder}/socket{ssl};
+                listen 127.0.0.1:{port}{listen} backlog=4096;
+                listen unix:{folder}/socket{listen};
                 root {folder};
                 {locations}
             }}

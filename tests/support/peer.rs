@@ -291,6 +291,18 @@ impl Conn {
 
     /// Reads a request to its end and writes it down.
     pub(crate) fn request(&mut self) -> io::Result<Seen> {
+        let mut seen = self.head()?;
+        if let Some(length) = seen.field("content-length").and_then(|length| length.parse::<usize>().ok()) {
+            seen.body = self.take(length)?;
+        } else if seen.field("transfer-encoding").is_some() {
+            seen.body = self.chunks()?;
+        }
+        self.write_down(&seen);
+        Ok(seen)
+    }
+
+    /// Reads the head of a request, and leaves its body unread.
+    pub(crate) fn head(&mut self) -> io::Result<Seen> {
         let end = loop {
             if let Some(at) = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break at + 4;
@@ -301,22 +313,55 @@ impl Conn {
         self.unread.drain(..end);
         let mut words = head.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let mut seen = Seen {
+        Ok(Seen {
             connection: self.number,
             method: method.to_owned(),
             target: target.to_owned(),
             head: head.clone(),
             body: Vec::new(),
-        };
-        if let Some(length) = seen.field("content-length").and_then(|length| length.parse::<usize>().ok()) {
-            seen.body = self.take(length)?;
-        } else if seen.field("transfer-encoding").is_some() {
-            seen.body = self.chunks()?;
-        }
+        })
+    }
+
+    /// Writes a request down that was read by hand.
+    pub(crate) fn write_down(&mut self, seen: &Seen) {
         if !self.shared.forgets.load(Ordering::SeqCst) {
             self.shared.log().seen.push(seen.clone());
         }
-        Ok(seen)
+    }
+
+    /// Reads so many bytes and forgets them.
+    pub(crate) fn swallow(&mut self, bytes: u64) -> io::Result<()> {
+        let mut left = bytes;
+        while left > 0 {
+            if self.unread.is_empty() {
+                self.read_more()?;
+            }
+            let some = left.min(self.unread.len() as u64);
+            self.unread.drain(..some as usize);
+            left -= some;
+        }
+        Ok(())
+    }
+
+    /// How many bytes the client sends until it leaves.
+    pub(crate) fn count_rest(&mut self) -> u64 {
+        let mut count = 0;
+        loop {
+            count += self.unread.len() as u64;
+            self.unread.clear();
+            if self.read_more().is_err() {
+                return count;
+            }
+        }
+    }
+
+    /// Something that the client sent is here and was not read.
+    pub(crate) fn has_unread(&self) -> bool {
+        let Stream::Tcp(stream) = &self.stream else { panic!("{:?} cannot be looked into", self.stream) };
+        stream.set_nonblocking(true).expect("a socket can be told not to block");
+        let there = stream.peek(&mut [0]).is_ok_and(|bytes| bytes > 0);
+        stream.set_nonblocking(false).expect("a socket can be told to block");
+        there || !self.unread.is_empty()
     }
 
     fn chunks(&mut self) -> io::Result<Vec<u8>> {

@@ -15,7 +15,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SigningKey;
 use rustls::{
     ConnectionTrafficSecrets, ContentType, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection,
-    SupportedProtocolVersion,
+    SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 /// Signs certificates.
@@ -186,7 +186,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Makes records that no TLS library would, with the keys of a TLS 1.3 connection.
+/// Makes records that no TLS library would, with the keys of a connection.
 pub(crate) struct Forger {
     encrypter: Box<dyn MessageEncrypter>,
     number: u64,
@@ -195,7 +195,7 @@ pub(crate) struct Forger {
 impl Forger {
     /// Takes over from a connection that allows that: `enable_secret_extraction`.
     pub(crate) fn new(connection: ServerConnection) -> Self {
-        let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.tls13()).expect("this is TLS 1.3");
+        let suite = connection.negotiated_cipher_suite().expect("it is up");
         let secrets = connection.dangerous_extract_secrets().expect("it was allowed");
         let (number, secrets) = secrets.tx;
         let (ConnectionTrafficSecrets::Aes128Gcm { key, iv }
@@ -204,7 +204,12 @@ impl Forger {
         else {
             panic!("a cipher that is not known here")
         };
-        Self { encrypter: suite.aead_alg.encrypter(key, iv), number }
+        let encrypter = match suite {
+            SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
+            // RFC 5288 §3: four bytes are implied, and eight are sent with each record.
+            SupportedCipherSuite::Tls12(suite) => suite.aead_alg.encrypter(key, &iv.as_ref()[..4], &iv.as_ref()[4..]),
+        };
+        Self { encrypter, number }
     }
 
     /// An encrypted record.

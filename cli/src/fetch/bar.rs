@@ -26,9 +26,9 @@ impl Bar {
     }
 
     /// One has its outcome.
-    pub(super) fn ended(&mut self, bytes: usize) {
+    pub(super) fn ended(&mut self, bytes: u64) {
         self.ended += 1;
-        self.bytes += bytes as u64;
+        self.bytes += bytes;
         // What it leaves to be said is said on a line of its own.
         self.wipe();
     }

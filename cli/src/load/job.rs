@@ -3,12 +3,15 @@
 
 use std::fmt;
 
+use std::net::SocketAddr;
+
+use aquests::Url;
 use aquests::load::Plan;
 
 use crate::args::LoadArgs;
 use crate::output::Failure;
 use crate::request::Parts;
-use crate::units::Place;
+use crate::tls;
 
 /// A load that can be run.
 #[derive(Debug)]
@@ -27,32 +30,45 @@ pub(super) struct Job<'a> {
 /// As hey and oha.
 const REQUESTS: u64 = 200;
 
+/// Where a target in this process listens, and what is to be trusted there (PEM) if that is not known.
+#[derive(Debug)]
+pub(super) struct Embedded {
+    pub(super) url: String,
+    pub(super) authority: Option<String>,
+}
+
 /// Whether the target is to be one in this process: where no server is named.
 pub(super) fn is_embedded(args: &LoadArgs) -> Result<bool, Failure> {
     let embedded = args.url.as_deref().is_none_or(|url| url.starts_with('/'));
-    if embedded && connect_to(args).is_some() {
-        let sentence = "with --connect-to or --unix-socket, a URL must say what to ask for: http://localhost/";
+    if args.with_tls && !embedded {
+        let sentence = "--tls is for a target in this process: a URL says so itself, as https://";
+        return Err(Failure::Usage(sentence.to_owned()));
+    }
+    if embedded && leads_elsewhere(args) {
+        let sentence =
+            "with --connect-to, --resolve or --unix-socket, a URL must say what to ask for: http://localhost/";
         return Err(Failure::Usage(sentence.to_owned()));
     }
     Ok(embedded)
 }
 
-fn connect_to(args: &LoadArgs) -> Option<String> {
+fn leads_elsewhere(args: &LoadArgs) -> bool {
     #[cfg(unix)]
-    if let Some(path) = &args.request.unix_socket {
-        return Some(format!("unix:{}", path.display()));
+    if args.request.unix_socket.is_some() {
+        return true;
     }
-    args.connect_to.as_ref().map(Place::to_string)
+    !args.places.connect_to.is_empty() || !args.places.resolve.is_empty()
 }
 
 impl<'a> Job<'a> {
-    /// `embedded`: where the target in this process listens.
-    pub(super) fn new(args: &'a LoadArgs, embedded: Option<&str>) -> Result<Self, Failure> {
+    /// `embedded`: the target in this process.
+    pub(super) fn new(args: &'a LoadArgs, embedded: Option<&Embedded>) -> Result<Self, Failure> {
         let path = args.url.as_deref().unwrap_or("/");
         let url = match embedded {
-            Some(place) => format!("{}{path}", place.trim_end_matches('/')),
+            Some(target) => format!("{}{path}", target.url.trim_end_matches('/')),
             None => path.to_owned(),
         };
+        let tls = tls::settings(&args.tls, embedded.and_then(|target| target.authority.as_deref()))?;
         let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
         let parts = Parts::read(&args.request)?;
         let mut plan = Plan::new(&url)?
@@ -61,13 +77,20 @@ impl<'a> Job<'a> {
             .templates(!args.no_template)
             .connections(args.connections)
             .depth(args.depth)
+            .versions(args.request.versions())
+            .upgrade(args.upgrade)
             .threads(args.threads)
             .warm_up(args.warm_up)
             .timeout(args.timeout)
             .connect_timeout(args.connect_timeout)
-            .wait_for_ongoing(args.wait);
+            .wait_for_ongoing(args.wait)
+            .tls(tls);
         for (name, value) in &parts.headers {
             plan = plan.header(name, value);
+        }
+        if args.disable_keepalive {
+            // HTTP/2 has no word for it.
+            plan = plan.header("connection", "close").versions(aquests::Versions::Http1);
         }
         if let Some(requests) = requests {
             plan = plan.requests(requests);
@@ -78,17 +101,25 @@ impl<'a> Job<'a> {
         if let Some(rate) = args.rate {
             plan = plan.rate(rate);
         }
-        match &args.connect_to {
-            Some(Place::Address(address)) => plan = plan.connect_to(*address),
-            Some(Place::Name(host, port)) => plan = plan.connect_to_host(host, *port),
-            None => {}
+        let mut connect_to = None;
+        let asked = Url::parse(&url)?;
+        let mut place = (asked.host().to_owned(), asked.port());
+        if let Some(elsewhere) = args.places.detour(&place.0, place.1) {
+            place = elsewhere;
+            plan = plan.connect_to_host(&place.0, place.1);
+            connect_to = Some(format!("{}:{}", place.0, place.1));
+        }
+        if let Some(addresses) = args.places.addresses(&place.0, place.1) {
+            plan = plan.connect_to_any(addresses.iter().map(|ip| SocketAddr::new(*ip, place.1)));
+            connect_to = Some(plan.peer());
         }
         #[cfg(unix)]
         if let Some(path) = &args.request.unix_socket {
             plan = plan.unix_socket(path);
+            connect_to = Some(plan.peer());
         }
         plan.check()?;
-        Ok(Self { args, plan, url, connect_to: connect_to(args), requests, parts })
+        Ok(Self { args, plan, url, connect_to, requests, parts })
     }
 }
 

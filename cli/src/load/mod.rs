@@ -19,7 +19,7 @@ use aquests::load::Control;
 
 use crate::args::{Format, LoadArgs};
 use crate::output::{Failure, Sink, note};
-use crate::target::{Place, Stop, Target};
+use crate::target::{Identity, Socket, Stop, Target};
 use crate::threshold::{Threshold, Verdict};
 use crate::{open_files, signal, terminal};
 use compare::{Earlier, Row};
@@ -45,8 +45,12 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let embedded = job::is_embedded(args)?;
     // Both ends of a connection are in this process when the target is.
     open_files::need(args.connections, if embedded { 2 } else { 1 })?;
-    let target = if embedded { Some(Target::bind(&LOOPBACK).map_err(no_target)?) } else { None };
-    let job = Job::new(args, target.as_ref().map(|target| target.place().to_string()).as_deref())?;
+    let identity = args.with_tls.then(Identity::new).transpose()?;
+    let target = if embedded { Some(Target::bind(&LOOPBACK, identity.as_ref()).map_err(no_target)?) } else { None };
+    let authority = || identity.as_ref().and_then(Identity::authority).map(str::to_owned);
+    let in_process =
+        target.as_ref().map(|target| job::Embedded { url: target.place().to_string(), authority: authority() });
+    let job = Job::new(args, in_process.as_ref())?;
     let earlier = args.compare.as_deref().map(Earlier::read).transpose()?;
     let mut sink = Sink::open(args.output.as_deref())?;
     let target = target.map(Embedded::start).transpose()?;
@@ -131,8 +135,8 @@ fn text(run: &Run<'_>) -> String {
 }
 
 /// A free port that nobody else can reach.
-const LOOPBACK: Place =
-    Place::Tcp(std::net::SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0)));
+const LOOPBACK: Socket =
+    Socket::Tcp(std::net::SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0)));
 
 fn no_target(error: std::io::Error) -> Failure {
     Failure::Run(format!("cannot start the embedded target: {error}"))

@@ -16,6 +16,8 @@ pub(super) struct Heads {
     statuses: Vec<Option<PreparedResponse>>,
     /// Nothing but what tells a client to go on.
     pub(super) go_on: PreparedResponse,
+    /// The answer to an offer of HTTP/2.
+    pub(super) switch: PreparedResponse,
 }
 
 /// Heads that are always at hand.
@@ -40,6 +42,7 @@ impl Heads {
             until: Moment::START,
             statuses: vec![None; usize::from(MOST - LEAST) + 1],
             go_on: PreparedResponse::new(100, "Continue").expect("100 is a status"),
+            switch: switch(),
         }
     }
 
@@ -80,6 +83,14 @@ impl Heads {
     pub(super) fn redirect(&self, location: &str) -> PreparedResponse {
         head(302, &self.date, &[("location", location)], None)
     }
+}
+
+fn switch() -> PreparedResponse {
+    let mut head = PreparedResponse::new(101, "Switching Protocols").expect("101 is a status");
+    for (name, value) in [("connection", "upgrade"), ("upgrade", "h2c")] {
+        head.field(name, value.as_bytes()).expect("these fields are well-formed");
+    }
+    head
 }
 
 fn usual(date: &str) -> [PreparedResponse; KINDS] {

@@ -1,13 +1,15 @@
-//! `aquests target`: a small HTTP/1.1 server to try requests and loads against, on the same reactor as the client.
+//! `aquests target`: a small server of HTTP/1.1 and HTTP/2 to try requests and loads against, on the same reactor as the client.
 //! Answers from memory and never touches a file, a name or another server.
 //!
 //! `route` says what a request asks for, `site` answers it, `heads` has the heads of answers ready, `echo` is a request
-//! on its way back.
+//! on its way back, `wire` finds out which version a client speaks, `identity` is who it is over TLS.
 
 mod echo;
 mod heads;
+mod identity;
 mod route;
 mod site;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,36 +17,51 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aquests::protocols::http1;
 use aquests::reactor::{Listener, Reactor, Waker};
 
 use crate::args::TargetArgs;
 use crate::output::{Failure, Sink};
 use crate::{open_files, signal};
+use identity::AuthorityFile;
+pub(crate) use identity::Identity;
 use site::Site;
+use wire::Wire;
 
 /// Where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Socket {
     Tcp(SocketAddr),
     #[cfg(unix)]
     Unix(PathBuf),
 }
 
+/// Where it listens, and whether over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    socket: Socket,
+    tls: bool,
+}
+
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Place::Tcp(address) => write!(f, "http://{address}/"),
+        match &self.socket {
+            Socket::Tcp(address) if self.tls => write!(f, "https://{address}/"),
+            Socket::Tcp(address) => write!(f, "http://{address}/"),
             #[cfg(unix)]
-            Place::Unix(path) => write!(f, "unix socket {}", path.display()),
+            Socket::Unix(path) if self.tls => write!(f, "unix socket {}, over TLS", path.display()),
+            #[cfg(unix)]
+            Socket::Unix(path) => write!(f, "unix socket {}", path.display()),
         }
     }
 }
 
+/// The protocols that it speaks, the most wanted first (RFC 7301).
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
 pub(crate) struct Target {
-    reactor: Reactor<http1::Server>,
+    reactor: Reactor<Wire>,
     place: Place,
     stop: Arc<AtomicBool>,
 }
@@ -65,17 +82,22 @@ impl Stop {
 }
 
 impl Target {
-    pub(crate) fn bind(place: &Place) -> io::Result<Self> {
+    /// With an identity, it speaks TLS.
+    pub(crate) fn bind(socket: &Socket, identity: Option<&Identity>) -> io::Result<Self> {
         let mut reactor = Reactor::new()?;
-        let (listener, place) = match place {
-            Place::Tcp(address) => {
+        let (mut listener, socket) = match socket {
+            Socket::Tcp(address) => {
                 let listener = Listener::tcp(*address)?;
-                let place = Place::Tcp(listener.local_addr()?);
-                (listener, place)
+                let socket = Socket::Tcp(listener.local_addr()?);
+                (listener, socket)
             }
             #[cfg(unix)]
-            Place::Unix(path) => (Listener::unix(path)?, place.clone()),
+            Socket::Unix(path) => (Listener::unix(path)?, socket.clone()),
         };
+        let place = Place { socket, tls: identity.is_some() };
+        if let Some(identity) = identity {
+            listener = listener.tls(identity.server(PROTOCOLS).map_err(io::Error::other)?);
+        }
         reactor.listen(listener, 0)?;
         Ok(Self { reactor, place, stop: Arc::default() })
     }
@@ -103,7 +125,7 @@ impl Target {
 impl Drop for Target {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if let Place::Unix(path) = &self.place {
+        if let Socket::Unix(path) = &self.place.socket {
             // Somebody else may have taken it away, which is what we want.
             let _ = std::fs::remove_file(path);
         }
@@ -112,30 +134,46 @@ impl Drop for Target {
 
 /// Runs the command.
 pub(crate) fn run(args: &TargetArgs) -> Result<(), Failure> {
-    let place = place(args);
+    let socket = socket(args);
+    let identity = identity(args)?;
     // As many connections as the system allows; at that limit others wait in its queue.
     open_files::raise();
-    let target = Target::bind(&place).map_err(|error| {
-        let hint = match (&place, error.kind()) {
+    let target = Target::bind(&socket, identity.as_ref()).map_err(|error| {
+        let hint = match (&socket, error.kind()) {
             #[cfg(unix)]
-            (Place::Unix(_), io::ErrorKind::AddrInUse) => " (remove the file if no server uses it)",
-            (Place::Tcp(_), io::ErrorKind::AddrInUse) => " (port 0 lets the system choose a free one)",
+            (Socket::Unix(_), io::ErrorKind::AddrInUse) => " (remove the file if no server uses it)",
+            (Socket::Tcp(_), io::ErrorKind::AddrInUse) => " (port 0 lets the system choose a free one)",
             _ => "",
         };
+        let place = Place { socket: socket.clone(), tls: identity.is_some() };
         Failure::Run(format!("cannot listen on {place}: {error}{hint}"))
     })?;
     let stop = target.stopper();
     signal::on_interrupt(move || stop.stop())?;
+    // Goes away with the target.
+    let authority = identity.as_ref().and_then(Identity::authority).map(AuthorityFile::write).transpose()?;
     // Who reads it needs it to know where; a target that nobody watches listens all the same.
-    Sink::Stdout.write(format!("listening on {}\n", target.place()).as_bytes())?;
+    let mut words = format!("listening on {}\n", target.place());
+    if let Some(authority) = &authority {
+        words += &format!("clients trust it with --cacert {}\n", authority.path().display());
+    }
+    Sink::Stdout.write(words.as_bytes())?;
     let place = target.place().clone();
     target.serve().map_err(|error| Failure::Run(format!("the target on {place} failed: {error}")))
 }
 
-fn place(args: &TargetArgs) -> Place {
+fn socket(args: &TargetArgs) -> Socket {
     #[cfg(unix)]
     if let Some(path) = &args.unix_socket {
-        return Place::Unix(path.clone());
+        return Socket::Unix(path.clone());
     }
-    Place::Tcp(args.listen)
+    Socket::Tcp(args.listen)
+}
+
+fn identity(args: &TargetArgs) -> Result<Option<Identity>, Failure> {
+    match &args.cert {
+        Some(cert) => Identity::read(cert, args.key.as_deref().unwrap_or(cert)).map(Some),
+        None if args.tls => Identity::new().map(Some),
+        None => Ok(None),
+    }
 }

@@ -2,21 +2,23 @@
 //! little.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
-use aquests::protocols::http1;
 use aquests::protocols::semantics::{Body, Message, RequestHead, Response, Version};
-use aquests::protocols::{Established, ExchangeId, Replay};
+use aquests::protocols::{Established, ExchangeId, Replay, http2};
 use aquests::reactor::{At, Chunk, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
 
 use super::echo::{self, Echo};
 use super::heads::{Heads, Kind, reason};
 use super::route::Route;
+use super::wire::Wire;
 
 /// The short text.
 const TEXT: &[u8] = b"This is the target of aquests.\n";
 /// Up to so many bytes are sent in one piece with their head, and more in pieces of this size.
 const PIECE: usize = 16 << 10;
+/// Characters in a line of what fills an answer.
+const LINE: usize = 64;
 
 /// What is answered, and how far each answer is.
 #[derive(Debug)]
@@ -24,52 +26,85 @@ pub(super) struct Site {
     heads: Heads,
     filler: Box<[u8]>,
     /// By the place of the connection.
-    slots: Vec<Slot>,
+    visitors: Vec<Visitor>,
     /// Answers that wait for their time.
     delays: BinaryHeap<Reverse<(Moment, Key, ExchangeId)>>,
     /// Exchanges that can go on.
     resumes: Vec<(Key, ExchangeId)>,
 }
 
-/// The exchange of one connection.
+/// The exchanges of one connection: one in HTTP/1.1, many in HTTP/2.
+#[derive(Debug, Default)]
+struct Visitor {
+    /// By their names, which grow.
+    slots: Vec<Slot>,
+    /// Those that something can be said to.
+    ready: VecDeque<ExchangeId>,
+    plain: bool,
+}
+
 #[derive(Debug)]
 struct Slot {
     id: ExchangeId,
     state: State,
     /// The client waits for a word before it sends its body.
     expects: bool,
+    /// All of the answer was given.
+    given: bool,
 }
 
 #[derive(Debug)]
 enum State {
-    Idle,
     /// What is left of the request is read past.
     Reading(Route),
     Ready(Route),
+    /// The client offers HTTP/2, which is where it is answered.
+    Switching(Box<http2::Server>, Box<State>),
     /// Not yet.
     Delayed,
-    /// So many bytes are still to be sent.
-    Filling(u64),
+    /// So many bytes were sent, and so many are still to be.
+    Filling(u64, u64),
     /// The head of the answer is sent, or not yet.
     Echo(Box<Echo>, bool),
+    Over,
 }
 
-const IDLE: Slot = Slot { id: ExchangeId(0), state: State::Idle, expects: false };
+impl Visitor {
+    fn get(&mut self, id: ExchangeId) -> Option<&mut Slot> {
+        let at = self.slots.binary_search_by_key(&id, |slot| slot.id).ok()?;
+        Some(&mut self.slots[at])
+    }
+
+    fn add(&mut self, slot: Slot) {
+        if self.slots.iter().any(|slot| slot.given) {
+            self.slots.retain(|slot| !slot.given);
+        }
+        self.slots.push(slot);
+    }
+
+    fn remove(&mut self, id: ExchangeId) {
+        if let Ok(at) = self.slots.binary_search_by_key(&id, |slot| slot.id) {
+            self.slots.remove(at);
+        }
+    }
+}
 
 impl Site {
     pub(super) fn new() -> Self {
         Self {
             heads: Heads::new(),
-            // Lines of 64 characters, so that it can be looked at.
-            filler: (0..PIECE).map(|at| if at % 64 == 63 { b'\n' } else { b'a' + (at % 64 % 26) as u8 }).collect(),
-            slots: Vec::new(),
+            // Lines, so that it can be looked at; one more than a piece, for pieces that begin in the middle of one.
+            filler: (0..PIECE + LINE)
+                .map(|at| if at % LINE == LINE - 1 { b'\n' } else { b'a' + (at % LINE % 26) as u8 })
+                .collect(),
+            visitors: Vec::new(),
             delays: BinaryHeap::new(),
             resumes: Vec::new(),
         }
     }
 
     /// What is to be done before a turn: what could not be while the reactor was lent out, and what is due.
-    pub(super) fn prepare(&mut self, reactor: &mut Reactor<http1::Server>) {
+    pub(super) fn prepare(&mut self, reactor: &mut Reactor<Wire>) {
         for (key, id) in self.resumes.drain(..) {
             reactor.resume(key, id);
         }
@@ -78,9 +113,12 @@ impl Site {
         }
         let now = reactor.now();
         while let Some(Reverse((_, key, id))) = self.delays.peek().filter(|Reverse((due, ..))| *due <= now) {
-            let slot = &mut self.slots[key.index()];
-            if matches!(slot.state, State::Delayed) && slot.id == *id {
+            let visitor = &mut self.visitors[key.index()];
+            if let Some(slot) = visitor.get(*id)
+                && matches!(slot.state, State::Delayed)
+            {
                 slot.state = State::Ready(Route::Root);
+                visitor.ready.push_back(*id);
                 reactor.wake(*key);
             }
             self.delays.pop();
@@ -95,8 +133,29 @@ impl Site {
             route if whole => self.ready(at, id, route),
             route => State::Reading(route),
         };
-        let expects = !whole && head.version != Version::Http10 && head.fields.get("expect").is_some();
-        self.slots[at.key.index()] = Slot { id, state, expects };
+        let state = match self.offer(at, id, head).filter(|_| whole) {
+            Some(machine) => State::Switching(machine, Box::new(state)),
+            None => state,
+        };
+        let expects = !whole && head.version == Version::Http11 && head.fields.get("expect").is_some();
+        let visitor = &mut self.visitors[at.key.index()];
+        if expects || !matches!(state, State::Reading(_) | State::Delayed) {
+            visitor.ready.push_back(id);
+        }
+        visitor.add(Slot { id, state, expects, given: false });
+    }
+
+    /// What goes on in HTTP/2 where the client offers that (RFC 7540 §3.2).
+    fn offer(&self, at: At, id: ExchangeId, head: &RequestHead<'_>) -> Option<Box<http2::Server>> {
+        if head.version != Version::Http11 || !self.visitors[at.key.index()].plain {
+            return None;
+        }
+        let offers = |word: &[u8]| word.trim_ascii().eq_ignore_ascii_case(b"h2c");
+        if !head.fields.get("upgrade")?.split(|byte| *byte == b',').any(offers) {
+            return None;
+        }
+        let settings = head.fields.get("http2-settings")?;
+        http2::Server::upgraded(http2::Settings::default(), id, head.method == "HEAD", settings).ok().map(Box::new)
     }
 
     fn ready(&mut self, at: At, id: ExchangeId, route: Route) -> State {
@@ -109,8 +168,19 @@ impl Site {
         }
     }
 
+    /// An exchange is in another state, in which something can be said to it, or later.
+    fn settle(&mut self, at: At, id: ExchangeId, state: State) {
+        let visitor = &mut self.visitors[at.key.index()];
+        if !matches!(state, State::Delayed) {
+            visitor.ready.push_back(id);
+        }
+        if let Some(slot) = visitor.get(id) {
+            slot.state = state;
+        }
+    }
+
     /// Answers, or begins to. Returns what is left to do.
-    fn answer(&mut self, id: ExchangeId, route: Route, to: &mut Sender<'_, http1::Server>) -> State {
+    fn answer(&mut self, id: ExchangeId, route: Route, to: &mut Sender<'_, Wire>) -> State {
         let mut send = |head, body| {
             // An exchange is answered once, and with what is well-formed: there is nothing to refuse.
             let sent = to.send(id, Response { head, body });
@@ -125,11 +195,11 @@ impl Site {
             }
             Route::Bytes(bytes) => {
                 send(self.heads.usual(Kind::Bytes), Body::Parts(Some(bytes)));
-                return State::Filling(bytes);
+                return State::Filling(0, bytes);
             }
             Route::Chunked(bytes) => {
                 send(self.heads.usual(Kind::Bytes), Body::Parts(None));
-                return State::Filling(bytes);
+                return State::Filling(0, bytes);
             }
             Route::Status(status) => {
                 let text = format!("{status} {}\n", reason(status));
@@ -147,68 +217,83 @@ impl Site {
             }
             Route::Echo => {}
         }
-        State::Idle
+        State::Over
     }
 
-    fn answer_echo(
-        &mut self,
-        id: ExchangeId,
-        echo: Box<Echo>,
-        begun: bool,
-        to: &mut Sender<'_, http1::Server>,
-    ) -> State {
+    fn answer_echo(&mut self, id: ExchangeId, echo: Box<Echo>, begun: bool, to: &mut Sender<'_, Wire>) -> State {
         if begun {
             return State::Echo(echo, begun);
         }
         let head = self.heads.usual(Kind::Text);
         if let Some(all) = echo.all() {
             let _ = to.send(id, Response { head, body: Body::Whole(all) });
-            return State::Idle;
+            return State::Over;
         }
         let _ = to.send(id, Response { head, body: Body::Parts(echo.length) });
         State::Echo(echo, true)
     }
 }
 
-impl Handler<http1::Server> for Site {
-    fn connected(&mut self, at: At, _established: Established<'_>) -> http1::Server {
+impl Handler<Wire> for Site {
+    fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         let index = at.key.index();
-        if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, || IDLE);
+        if index >= self.visitors.len() {
+            self.visitors.resize_with(index + 1, Visitor::default);
         }
-        self.slots[index] = IDLE;
-        http1::Server::new()
+        let visitor = &mut self.visitors[index];
+        visitor.plain = !established.tls;
+        visitor.slots.clear();
+        visitor.ready.clear();
+        Wire::new(established)
     }
 
-    fn pull(&mut self, at: At, to: &mut Sender<'_, http1::Server>) {
+    fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         self.heads.refresh(at.now);
-        let slot = &mut self.slots[at.key.index()];
-        let id = slot.id;
-        if std::mem::take(&mut slot.expects) {
-            let _ = to.send(id, Response { head: &self.heads.go_on, body: Body::EMPTY });
-            return;
+        let index = at.key.index();
+        while to.slots() > 0
+            && let Some(id) = self.visitors[index].ready.pop_front()
+        {
+            let Some(slot) = self.visitors[index].get(id) else { continue };
+            if std::mem::take(&mut slot.expects) {
+                let _ = to.send(id, Response { head: &self.heads.go_on, body: Body::EMPTY });
+            }
+            let state = match std::mem::replace(&mut slot.state, State::Over) {
+                State::Ready(route) => self.answer(id, route, to),
+                State::Echo(echo, begun) => self.answer_echo(id, echo, begun, to),
+                State::Switching(machine, next) => {
+                    let _ = to.send(id, Response { head: &self.heads.switch, body: Body::EMPTY });
+                    State::Switching(machine, next)
+                }
+                state => state,
+            };
+            match state {
+                State::Over => self.visitors[index].remove(id),
+                state => {
+                    if let Some(slot) = self.visitors[index].get(id) {
+                        slot.state = state;
+                    }
+                }
+            }
         }
-        let state = match std::mem::replace(&mut slot.state, State::Idle) {
-            State::Ready(route) => self.answer(id, route, to),
-            State::Echo(echo, begun) => self.answer_echo(id, echo, begun, to),
-            state => state,
-        };
-        self.slots[at.key.index()].state = state;
     }
 
     fn chunk(&mut self, at: At, id: ExchangeId, room: usize) -> Chunk<'_> {
-        let slot = &mut self.slots[at.key.index()];
-        match &mut slot.state {
-            State::Filling(left) => {
+        let Some(slot) = self.visitors[at.key.index()].get(id) else { return Chunk::Failed };
+        let Slot { state, given, .. } = slot;
+        match state {
+            State::Filling(sent, left) => {
                 let bytes = PIECE.min(room).min(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= bytes as u64;
-                Chunk::Data { bytes: &self.filler[..bytes], last: *left == 0 }
+                let from = (*sent % LINE as u64) as usize;
+                (*sent, *left) = (*sent + bytes as u64, *left - bytes as u64);
+                *given = *left == 0;
+                Chunk::Data { bytes: &self.filler[from..from + bytes], last: *given }
             }
             State::Echo(echo, _) => {
                 let (part, flow) = echo.take(room);
                 if flow == echo::Flow::Resume {
                     self.resumes.push((at.key, id));
                 }
+                *given = matches!(part, Some((_, true)));
                 part.map_or(Chunk::Later, |(bytes, last)| Chunk::Data { bytes, last })
             }
             _ => Chunk::Failed,
@@ -231,7 +316,8 @@ impl Handler<http1::Server> for Site {
             Message::Data(data) => data,
             Message::Trailers(_) => &[],
         };
-        let slot = &mut self.slots[at.key.index()];
+        // The request may go on behind an answer that is whole.
+        let Some(slot) = self.visitors[at.key.index()].get(id) else { return Flow::Continue };
         // The body is on its way: nobody waits for a word.
         slot.expects = false;
         match &mut slot.state {
@@ -242,20 +328,29 @@ impl Handler<http1::Server> for Site {
             },
             State::Reading(route) if done => {
                 let route = *route;
-                self.slots[at.key.index()].state = self.ready(at, id, route);
+                let state = self.ready(at, id, route);
+                self.settle(at, id, state);
             }
             _ => {}
         }
         Flow::Continue
     }
 
-    fn on_failed(&mut self, at: At, _id: ExchangeId, _reason: &Reason, _replay: Replay) {
-        self.slots[at.key.index()] = IDLE;
+    fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
+        let slot = self.visitors[at.key.index()].get(id)?;
+        let State::Switching(machine, next) = std::mem::replace(&mut slot.state, State::Over) else { return None };
+        self.settle(at, id, *next);
+        Some(Wire::Http2(machine))
+    }
+
+    fn on_failed(&mut self, at: At, id: ExchangeId, _reason: &Reason, _replay: Replay) {
+        self.visitors[at.key.index()].remove(id);
     }
 
     fn on_closed(&mut self, at: At, _opened: bool, _reason: &Reason) {
-        if let Some(slot) = self.slots.get_mut(at.key.index()) {
-            *slot = IDLE;
+        if let Some(visitor) = self.visitors.get_mut(at.key.index()) {
+            visitor.slots.clear();
+            visitor.ready.clear();
         }
     }
 }

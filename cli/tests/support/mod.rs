@@ -136,21 +136,45 @@ impl Drop for Running {
 /// `aquests target`, running.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
+    scheme: &'static str,
+    /// The file with what signed its certificate.
+    pub(crate) authority: Option<String>,
     pub(crate) running: Running,
 }
 
 impl Target {
     pub(crate) fn start() -> Self {
-        let mut child = command(&["target", "--listen", "127.0.0.1:0"]).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().trim_end_matches('/').parse().unwrap();
+        Self::with("http", &[])
+    }
+
+    /// One with TLS, as these options want it.
+    pub(crate) fn secure(options: &[&str]) -> Self {
+        Self::with("https", options)
+    }
+
+    fn with(scheme: &'static str, options: &[&str]) -> Self {
+        let mut command = command(&[&["target", "--listen", "127.0.0.1:0"], options].concat());
+        // It is killed, and what it leaves goes with the build.
+        let mut child = command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR")).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            line.trim().to_owned()
+        };
+        let first = line();
+        let address = first.strip_prefix(&format!("listening on {scheme}://")).unwrap_or_else(|| panic!("{first}"));
+        let address = address.trim_end_matches('/').parse().unwrap();
+        let authority = options.contains(&"--tls").then(|| {
+            let second = line();
+            second.strip_prefix("clients trust it with --cacert ").unwrap_or_else(|| panic!("{second}")).to_owned()
+        });
         let err = child.stderr.take().map(collect);
-        Self { address, running: Running { child, out: None, err } }
+        Self { address, scheme, authority, running: Running { child, out: None, err } }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// Sends bytes, and reads until the connection ends.
@@ -175,6 +199,8 @@ impl Target {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
+    /// How many there were.
+    pub(crate) connections: Arc<Mutex<usize>>,
 }
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
@@ -185,10 +211,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let all = requests.clone();
+        let (all, connections) = (requests.clone(), Arc::new(Mutex::new(0)));
+        let count = connections.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (all, mut stream) = (all.clone(), stream.unwrap());
+                *count.lock().unwrap() += 1;
                 thread::spawn(move || {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     for _ in 0..answers {
@@ -204,7 +232,7 @@ impl Server {
                 });
             }
         });
-        Self { address, requests }
+        Self { address, requests, connections }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -8,6 +8,10 @@ use super::message::Malformed;
 const LONGEST_LABEL: usize = 63;
 /// RFC 1035 §2.3.4, with the lengths of the labels and the final 0.
 const LONGEST: usize = 255;
+/// Jumps from one place of a message to another in one name. A name has at most 127 labels (RFC 1035 §2.3.4), and no
+/// server needs more than one jump behind each; without this a chain of thousands of pointers would be followed anew for
+/// every record that begins with it.
+const JUMPS: usize = 128;
 /// No name begins in the header of a message.
 const HEADER: usize = 12;
 
@@ -45,10 +49,10 @@ impl Name {
     /// Reads the name that begins at `at`, and says where what follows it begins.
     ///
     /// A compression pointer may only lead to before the labels that it ends, so that every jump goes further to the
-    /// front, and all that is gathered is at most 255 bytes: no message makes this long.
+    /// front; there are at most [`JUMPS`], and all that is gathered is at most 255 bytes: no message makes this long.
     pub(super) fn read(message: &[u8], at: usize) -> Result<(Self, usize), Malformed> {
         let (mut at, mut front, mut end) = (at, at, None);
-        let mut wire = Vec::new();
+        let (mut wire, mut jumps) = (Vec::new(), 0);
         loop {
             let length = *message.get(at).ok_or(Malformed)?;
             match length >> 6 {
@@ -68,7 +72,8 @@ impl Name {
                 3 => {
                     let low = *message.get(at + 1).ok_or(Malformed)?;
                     let to = usize::from(length & 0x3f) << 8 | usize::from(low);
-                    if to >= front || to < HEADER {
+                    jumps += 1;
+                    if to >= front || to < HEADER || jumps > JUMPS {
                         return Err(Malformed);
                     }
                     end.get_or_insert(at + 2);

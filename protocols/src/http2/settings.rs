@@ -95,6 +95,11 @@ impl Settings {
         self
     }
 
+    /// How many exchanges at once [`streams`](Self::streams) said.
+    pub fn most_streams(&self) -> u32 {
+        self.streams
+    }
+
     /// What the peer may send.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {

@@ -203,6 +203,28 @@ fn an_early_answer_ends_the_connection() {
     }
 }
 
+/// RFC 9110 §10.1.1: a body that waits for the server to want it, and is not wanted: not one byte of it is asked for, and
+/// since the server may still take what comes next for it, the connection is not used again. An interim response changes
+/// nothing of that: what it means is for the caller to say.
+#[test]
+fn a_body_that_waits_is_not_asked_for_whatever_comes() {
+    for length in [None, Some(10)] {
+        let start = || {
+            let mut side = uploading(length);
+            side.machine.stall(ID);
+            side
+        };
+        let run = splits(b"HTTP/1.1 100 x\r\n\r\nHTTP/1.1 417 x\r\ncontent-length: 2\r\n\r\nno", false, start);
+        assert_eq!(told(&run)[2..], ["0 \"no\" done", "closed"]);
+        assert_eq!((run.error, run.unfinished, run.out), (None, vec![], vec![]));
+        let mut side = start();
+        side.receive(b"HTTP/1.1 100 x\r\n\r\n", false);
+        assert_eq!(side.machine.wants_data(), None);
+        side.machine.resume(ID, &mut side.out);
+        assert!(side.machine.wants_data().is_some());
+    }
+}
+
 /// An answer that has only begun stops nothing: a server may answer while it reads.
 #[test]
 fn a_body_goes_on_while_its_answer_comes() {
