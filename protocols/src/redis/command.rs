@@ -1,11 +1,13 @@
 //! What is asked: commands as words, how they are written, and which of them do not get exactly one reply. What a command
 //! means is known here as far as the order of replies depends on it, and no further.
 
+use core::fmt;
+
 use super::value::push_header;
 use crate::Refused;
 
 /// What is sent in one exchange.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Request<'a> {
     /// One command: its name and its arguments, any bytes.
     Words(&'a [&'a [u8]]),
@@ -25,7 +27,7 @@ pub enum Request<'a> {
 /// assert_eq!(transaction.commands(), 3);
 /// # Ok::<(), aquests_protocols::Refused>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PreparedCommand {
     bytes: Vec<u8>,
     first: Replies,
@@ -68,6 +70,26 @@ impl PreparedCommand {
 
     pub(super) fn replies(&self) -> impl Iterator<Item = Replies> + '_ {
         [self.first].into_iter().chain(self.more.iter().copied())
+    }
+}
+
+/// Without the arguments, which may be secrets.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::Words([name, arguments @ ..]) => {
+                write!(f, "{} and {} arguments", name.escape_ascii(), arguments.len())
+            }
+            Request::Words([]) => f.write_str("no words"),
+            Request::Prepared(prepared) => prepared.fmt(f),
+        }
+    }
+}
+
+/// Without the words, which may be secrets.
+impl fmt::Debug for PreparedCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} commands, {} bytes", self.commands(), self.bytes.len())
     }
 }
 

@@ -39,6 +39,9 @@
 //! a message to a subscriber of RESP2, and the error with which a server turns a connection away, after which comes
 //! [`Error::Rejected`].
 //!
+//! One thing RESP2 cannot tell apart: a shard's channels that go by themselves (their slot moved) while SUNSUBSCRIBE is on
+//! its way look like its answer. A subscriber in a cluster is better off with RESP3.
+//!
 //! A string at the top that is longer than [`Limits::parts`] is told as it comes ([`Message::Bulk`], then
 //! [`Message::Data`]), so that the caller need not hold it twice. Everything else is told when it is whole.
 //!

@@ -118,7 +118,7 @@ impl Scan {
                             return Ok(Found::Long { header: next, length: Some(length) });
                         }
                         match text(bytes, next, length, limits)? {
-                            Ok(_) if kind == b'=' && bytes[next..].get(3) != Some(&b':') => {
+                            Ok(end) if kind == b'=' && bytes[next..end - 2].get(3) != Some(&b':') => {
                                 return Err(Violation::Scalar.into());
                             }
                             Ok(end) => self.value(end),

@@ -67,6 +67,19 @@ fn what_breaks_the_order_of_replies_for_ever_is_refused_in_any_letters() {
 }
 
 #[test]
+fn a_request_does_not_show_its_arguments() {
+    let prepared = PreparedCommand::new(["AUTH", "hunter2"]).unwrap();
+    let words: &[&[u8]] = &[b"AUTH", b"hunter2"];
+    for (request, shown) in [
+        (Request::Words(words), "AUTH and 1 arguments"),
+        (Request::Prepared(&prepared), "1 commands, 27 bytes"),
+        (Request::Words(&[]), "no words"),
+    ] {
+        assert_eq!(format!("{request:?}"), shown);
+    }
+}
+
+#[test]
 fn no_words_are_no_command() {
     let mut side = quiet(Client::new());
     let refused = side.machine.send(ExchangeId(0), Request::Words(&[]), &mut side.out);

@@ -52,6 +52,8 @@ fn what_is_none_of_these_types_is_a_violation() {
         "(1.0\r\n",
         "=4\r\ntxt \r\n",
         "=3\r\ntxt\r\n",
+        // What stands there belongs to the next value.
+        "=1\r\nt\r\n:3\r\n",
         "=0\r\n\r\n",
     ] {
         refuses(peer, Violation::Scalar);
