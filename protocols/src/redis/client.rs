@@ -175,7 +175,24 @@ impl Client {
         self.subscriptions.any()
     }
 
+    /// What there is nearly always: a short reply to a plain command, whole.
     #[inline]
+    fn read_short<'a>(&mut self, bytes: &'a [u8]) -> Option<Step<'a>> {
+        let front = self.commands.front()?;
+        let Command { id, last, .. } = *front;
+        let plain = front.replies.kind == Kind::Plain && !front.dropped && !front.held;
+        if !plain || self.last || !matches!(self.state, State::Value) {
+            return None;
+        }
+        let length = self.scan.short(bytes, &self.limits)?;
+        self.scan.used();
+        (self.heard, self.turned_away) = (true, false);
+        self.commands.pop_front();
+        self.open -= u16::from(last);
+        let message = Message::Reply(ValueRef::new(&bytes[..length]));
+        Some((length, Event::Message { id, message, done: last }))
+    }
+
     fn read<'a>(&mut self, bytes: &'a [u8], out: &mut Vec<u8>) -> Result<Step<'a>, Error> {
         match self.state {
             State::Value => {}
@@ -194,7 +211,7 @@ impl Client {
         };
         match self.scan.find(bytes, self.limits, in_parts)? {
             Found::Need(at_least) => Ok((0, Event::NeedData { at_least })),
-            Found::Whole(length) => self.tell(&bytes[..length], first, out),
+            Found::Whole(length) => Ok((length, self.tell(ValueRef::new(&bytes[..length]), out)?)),
             Found::Long { header, length } => {
                 let (at, streamed) = match length {
                     Some(length) => (At::Text(length), None),
@@ -219,23 +236,7 @@ impl Client {
     }
 
     /// A value is whole.
-    #[inline]
-    fn tell<'a>(&mut self, frame: &'a [u8], first: u8, out: &mut Vec<u8>) -> Result<Step<'a>, Error> {
-        let (used, value) = (frame.len(), ValueRef::new(frame));
-        let plain = matches!(first, b'$' | b'+' | b':');
-        if plain
-            && let Some(front) = self.commands.front()
-            && front.replies.kind == Kind::Plain
-        {
-            (self.heard, self.turned_away) = (true, false);
-            return Ok((used, self.message(Message::Reply(value), true)));
-        }
-        let event = self.tell_other(value, out)?;
-        Ok((used, event))
-    }
-
-    /// A value that is no reply, or more than that.
-    fn tell_other<'a>(&mut self, value: ValueRef<'a>, out: &mut Vec<u8>) -> Result<Event<Message<'a>>, Error> {
+    fn tell<'a>(&mut self, value: ValueRef<'a>, out: &mut Vec<u8>) -> Result<Event<Message<'a>>, Error> {
         let kind = value.kind();
         if kind == b'>' {
             return Ok(self.tell_push(value));
@@ -410,6 +411,16 @@ impl Client {
         }
     }
 
+    /// Takes a request, after which MULTI is open or not.
+    fn admit(&mut self, multi: bool) -> Result<(), Refused> {
+        if self.slots() == 0 {
+            return Err(Refused::NotNow);
+        }
+        self.multi = multi;
+        self.open += 1;
+        Ok(())
+    }
+
     fn sent(&mut self, id: ExchangeId, replies: Replies, last: bool) {
         self.last |= replies.kind == Kind::Quit;
         self.commands.push_back(Command { id, replies, last, dropped: false, held: false });
@@ -447,28 +458,22 @@ impl Protocol for Client {
         match request {
             Request::Words(words) => {
                 let replies = Replies::of(words, words.len())?;
-                let multi = self.may_send(replies, self.multi)?;
-                if self.slots() == 0 {
-                    return Err(Refused::NotNow);
-                }
+                self.admit(self.may_send(replies, self.multi)?)?;
                 command::push_words(words, out);
-                self.multi = multi;
                 self.sent(id, replies, true);
             }
             Request::Prepared(prepared) => {
-                let multi = prepared.replies().try_fold(self.multi, |multi, replies| self.may_send(replies, multi))?;
-                if self.slots() == 0 {
-                    return Err(Refused::NotNow);
+                if let Some(replies) = prepared.single() {
+                    self.admit(self.may_send(replies, self.multi)?)?;
+                    self.sent(id, replies, true);
+                } else {
+                    let (replies, count) = (prepared.replies(), prepared.commands());
+                    self.admit(prepared.replies().try_fold(self.multi, |multi, it| self.may_send(it, multi))?)?;
+                    replies.enumerate().for_each(|(at, replies)| self.sent(id, replies, at + 1 == count));
                 }
                 out.extend_from_slice(prepared.as_bytes());
-                self.multi = multi;
-                let count = prepared.commands();
-                for (at, replies) in prepared.replies().enumerate() {
-                    self.sent(id, replies, at + 1 == count);
-                }
             }
         }
-        self.open += 1;
         Ok(())
     }
 
@@ -478,7 +483,10 @@ impl Protocol for Client {
         input: Input<'a>,
         out: &mut Vec<u8>,
     ) -> Result<(usize, Event<Self::Message<'a>>), Error> {
-        self.read(input.bytes, out).inspect_err(|error| self.state = State::Failed(*error))
+        match self.read_short(input.bytes) {
+            Some(step) => Ok(step),
+            None => self.read(input.bytes, out).inspect_err(|error| self.state = State::Failed(*error)),
+        }
     }
 
     fn slots(&self) -> usize {

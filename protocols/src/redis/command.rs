@@ -68,6 +68,12 @@ impl PreparedCommand {
         &self.bytes
     }
 
+    /// How it is answered, where it is one command.
+    #[inline]
+    pub(super) fn single(&self) -> Option<Replies> {
+        self.more.is_empty().then_some(self.first)
+    }
+
     pub(super) fn replies(&self) -> impl Iterator<Item = Replies> + '_ {
         [self.first].into_iter().chain(self.more.iter().copied())
     }

@@ -62,30 +62,52 @@ pub fn parse(bytes: &[u8], limits: Limits) -> Result<Option<(ValueRef<'_>, usize
 }
 
 impl Scan {
-    /// Goes on with the value at the front. `bytes` begin where they began before.
+    /// The length of what comes most, if it stands whole at the front: a string told whole, a number, `+OK`. `None` says
+    /// nothing.
     #[inline]
-    pub(super) fn find(&mut self, bytes: &[u8], limits: Limits, in_parts: bool) -> Result<Found, Error> {
-        // What comes most: a short string, whole.
-        if self.known == 0
-            && let [b'$', first @ b'1'..=b'9', rest @ ..] = bytes
-        {
-            let (mut length, mut digits) = (usize::from(first - b'0'), 0);
-            while let Some(digit @ b'0'..=b'9') = rest.get(digits)
-                && digits < 6
+    pub(super) fn short(&self, bytes: &[u8], limits: &Limits) -> Option<usize> {
+        if self.known > 0 {
+            return None;
+        }
+        let (&kind, rest) = bytes.split_first()?;
+        let (mut number, mut digits) = (0_u32, 0);
+        if matches!(kind, b'$' | b':') {
+            // No more than fit.
+            while digits < 9
+                && let Some(digit @ b'0'..=b'9') = rest.get(digits)
             {
-                length = length * 10 + usize::from(digit - b'0');
+                number = number * 10 + u32::from(digit - b'0');
                 digits += 1;
             }
-            let text = digits + 2;
-            let most = u64::from(limits.parts).min(limits.bulk).min(limits.whole.saturating_sub(16));
-            if length as u64 <= most
-                && rest.get(digits..text) == Some(b"\r\n")
-                && rest.get(text + length..text + length + 2) == Some(b"\r\n")
-            {
-                self.looked = 0;
-                return Ok(Found::Whole(2 + text + length + 2));
+            // A length has no zeros in front of it, and is judged where it has.
+            if digits == 0 || (rest[0] == b'0' && kind == b'$') || digits as u32 > limits.line {
+                return None;
             }
         }
+        let next = digits + 3;
+        match kind {
+            b'$' if number <= limits.parts
+                && u64::from(number) <= limits.bulk
+                && u64::from(number) + 16 <= limits.whole =>
+            {
+                let end = next + number as usize;
+                let whole = bytes.get(digits + 1..next) == Some(b"\r\n") && bytes.get(end..end + 2) == Some(b"\r\n");
+                whole.then_some(end + 2)
+            }
+            b':' => (bytes.get(digits + 1..next) == Some(b"\r\n") && next as u64 <= limits.whole).then_some(next),
+            b'+' => (rest.starts_with(b"OK\r\n") && limits.line >= 2 && limits.whole >= 5).then_some(5),
+            _ => None,
+        }
+    }
+
+    /// The value that [`short`](Self::short) found was used.
+    #[inline]
+    pub(super) fn used(&mut self) {
+        self.looked = 0;
+    }
+
+    /// Goes on with the value at the front. `bytes` begin where they began before.
+    pub(super) fn find(&mut self, bytes: &[u8], limits: Limits, in_parts: bool) -> Result<Found, Error> {
         let found = self.go_on(bytes, limits, in_parts);
         if !matches!(found, Ok(Found::Need(_))) {
             // A value that is whole left nothing open, and after an error nobody asks.
@@ -372,6 +394,72 @@ mod tests {
                     bytes[scan.known + 1..scan.looked].fill(b'\n');
                 }
             }
+        }
+    }
+
+    /// The way that is taken nearly always says nothing else than the long one, whatever the limits.
+    #[test]
+    fn the_short_way_and_the_long_one_agree() {
+        let lines = [
+            "0",
+            "1",
+            "2",
+            "3",
+            "9",
+            "10",
+            "01",
+            "00",
+            "12",
+            "-1",
+            "?",
+            "",
+            "OK",
+            "OKE",
+            "O",
+            "999999999",
+            "1234567890",
+        ];
+        let rests = [
+            "",
+            "\r",
+            "\r\n",
+            "\r\na",
+            "\r\na\r\n",
+            "\r\nab\r\n",
+            "\r\nabc\r\n",
+            "\r\nabcd\r\n",
+            "\n",
+            "\r\n\r\n",
+            "\r\naXX",
+        ];
+        let default = Limits::default();
+        let mut texts = Vec::new();
+        for (kind, line) in ["$", ":", "+", "-", "*"].iter().flat_map(|kind| lines.map(|line| (kind, line))) {
+            texts.extend(rests.map(|rest| format!("{kind}{line}{rest}")));
+        }
+        let mut found = 0;
+        for limits in [
+            default,
+            default.line(1),
+            default.line(2),
+            default.bulk(2),
+            default.parts(2),
+            default.whole(4),
+            default.whole(5),
+            default.whole(20),
+        ] {
+            for text in &texts {
+                if let Some(length) = Scan::default().short(text.as_bytes(), &limits) {
+                    let long = Scan::default().find(text.as_bytes(), limits, true);
+                    assert_eq!(long, Ok(Found::Whole(length)), "{text:?}, {limits:?}");
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 100, "{found} of {}", texts.len());
+        // These are what it is for.
+        for text in ["$1\r\na\r\n", "$3\r\nabc\r\n", ":0\r\n", ":12\r\n", "+OK\r\n"] {
+            assert_eq!(Scan::default().short(text.as_bytes(), &default), Some(text.len()), "{text:?}");
         }
     }
 }
