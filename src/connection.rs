@@ -76,6 +76,8 @@ pub(crate) struct Ready {
     woken: bool,
     /// What is in `out` may wait for one more look at the socket.
     linger: Linger,
+    /// A sign of life was asked for, and nothing came since.
+    asked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -215,6 +217,14 @@ impl<P: Protocol> Connection<P> {
     /// The owner has something for the handler to do.
     pub(crate) fn wake(&mut self) {
         self.ready.woken = true;
+    }
+
+    /// Asks the peer for a sign of life, if the protocol can.
+    pub(crate) fn ping(&mut self) {
+        let State::Open(protocol) = &mut self.state else { return };
+        let before = self.out.len();
+        protocol.ping(&mut self.out);
+        self.ready.asked |= self.out.len() > before;
     }
 
     /// Whatever paused the machine may be over.
@@ -501,6 +511,7 @@ impl<P: Protocol> Connection<P> {
             Filled::Bytes { count, drained } => (count, drained),
         };
         self.deadlines.touch(at.now);
+        self.ready.asked = false;
         // After a read that brought nothing it is the turn of others, so that nobody can make us read for ever.
         *budget = if bytes > 0 { budget.saturating_sub(bytes) } else { 0 };
         // When the peer has ended the stream, the end must be read.
@@ -611,7 +622,9 @@ impl<P: Protocol> Connection<P> {
         let before = self.transport.pending();
         let sent = self.transport.flush(&out[self.sent..], &mut lent.transport)?;
         // On a slow way, what was taken long ago may leave in crumbs while nothing more is taken.
-        if sent > 0 || self.transport.pending() < before {
+        let moved = sent > 0 || self.transport.pending() < before;
+        // Who is asked for a sign of life must give one: that we can write says nothing of the peer.
+        if moved && !self.ready.asked {
             self.deadlines.touch(at.now);
         }
         self.sent += sent;

@@ -34,6 +34,9 @@ impl Client {
         self.refill(now);
         self.core.expire(now);
         self.core.race(&mut self.reactor, now);
+        if let Some(every) = self.core.settings.ping_every {
+            self.core.pings.send(&self.core.pool, &mut self.reactor, every, now);
+        }
         self.dispatch(now);
         // What dispatching asked for is sent at once.
         self.lookups.turn(self.reactor.registry(), &[], now);
@@ -175,7 +178,7 @@ impl Core {
     /// The next time limit that may have run out, or attempt that is to begin.
     pub(super) fn next_deadline(&self) -> Moment {
         let next = self.alarms.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
-        next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due))
+        next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due)).min(self.pings.next())
     }
 
     /// Ends what has taken too long in all.
