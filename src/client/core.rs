@@ -36,7 +36,7 @@ pub(super) struct Core {
     pub(super) to_resume: Vec<(Key, ExchangeId)>,
     /// Connections that wait for the program, or do so no more.
     pub(super) to_tune: Vec<usize>,
-    /// Where bodies are read to on their way out: nothing of one stays here.
+    /// Where bodies are read to on their way out, a piece at a time.
     pub(super) buffer: Vec<u8>,
     /// Connections to be closed: they lost a race.
     pub(super) to_close: Vec<Key>,

@@ -185,10 +185,11 @@ impl Core {
     fn expire(&mut self, now: Moment) {
         while let Some(Reverse((due, id))) = self.alarms.peek().copied() {
             if due > now {
-                // Requests that were answered leave their alarms behind: forget them when they are the most.
+                // Requests that were answered, and stages that were passed, leave alarms behind: forget them when they are
+                // the most.
                 if self.alarms.len() > 64 + 2 * self.exchanges.len() {
                     let exchanges = &mut self.exchanges;
-                    self.alarms.retain(|Reverse((_, id))| exchanges.get(*id).is_some());
+                    self.alarms.retain(|Reverse((due, id))| exchanges.get(*id).is_some_and(|one| one.counts(*due)));
                 }
                 return;
             }
