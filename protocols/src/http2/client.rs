@@ -88,7 +88,7 @@ impl Protocol for Client {
             return Err(Refused::NotNow);
         }
         if let Some(most) = self.connection.peer.head
-            && Heads::size(request.head) > most as usize
+            && Heads::size(request.head, self.connection.tls) > most as usize
         {
             // §6.5.2: the server would refuse it, or drop the stream without a word.
             return Err(Refused::Misuse("the head is larger than the server takes (SETTINGS_MAX_HEADER_LIST_SIZE)"));

@@ -57,10 +57,11 @@ impl Heads {
 
     /// The size of a request's head, as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2): names and values, and
     /// 32 for each field. The field that tells the length of the body is not counted.
-    pub(super) fn size(head: &PreparedRequest) -> usize {
+    pub(super) fn size(head: &PreparedRequest, tls: bool) -> usize {
         const EACH: usize = 32;
         // `:authority` has its value from the first line, `host`.
-        let pseudo = ":method:schemehttps:path".len() + head.method().len() + head.target().len() + 3 * EACH;
+        let pseudo =
+            ":method:schemehttp:path".len() + usize::from(tls) + head.method().len() + head.target().len() + 3 * EACH;
         let longer = ":authority".len() - "host".len();
         lines(head.fields().block()).map(|(name, value)| name.len() + value.len() + EACH).sum::<usize>()
             + pseudo
