@@ -53,6 +53,9 @@ pub enum Violation {
     /// See [`http2::Violation`](crate::http2::Violation).
     #[cfg(feature = "http2")]
     Http2(crate::http2::Violation),
+    /// See [`redis::Violation`](crate::redis::Violation).
+    #[cfg(feature = "redis")]
+    Redis(crate::redis::Violation),
     /// A rule of a protocol that lives outside this crate, in words.
     Other(&'static str),
 }
@@ -114,6 +117,8 @@ impl fmt::Display for Violation {
             Violation::Http1(violation) => violation.fmt(f),
             #[cfg(feature = "http2")]
             Violation::Http2(violation) => violation.fmt(f),
+            #[cfg(feature = "redis")]
+            Violation::Redis(violation) => violation.fmt(f),
             Violation::Other(words) => f.write_str(words),
         }
     }

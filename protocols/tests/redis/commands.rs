@@ -1,0 +1,114 @@
+//! What is written, how many may be on their way, and what is refused because nobody could tell its replies apart.
+
+use super::*;
+
+#[test]
+fn words_are_written_as_an_array_of_strings_whatever_is_in_them() {
+    let mut side = quiet(Client::new());
+    let long = vec![b'x'; 12345];
+    let words: [&[u8]; 5] = [b"SET", b"", b"\r\n\0\xff", b"$1", &long];
+    side.machine.send(ExchangeId(0), Request::Words(&words), &mut side.out).unwrap();
+    let written =
+        [&b"*5\r\n$3\r\nSET\r\n$0\r\n\r\n$4\r\n\r\n\0\xff\r\n$2\r\n$1\r\n$12345\r\n"[..], &long, b"\r\n"].concat();
+    assert_eq!(side.out, written);
+    let prepared = PreparedCommand::new(words).unwrap();
+    assert_eq!(prepared.as_bytes(), written);
+    let many = vec!["a"; 1000];
+    assert!(PreparedCommand::new(&many).unwrap().as_bytes().starts_with(b"*1000\r\n$1\r\na\r\n"));
+}
+
+#[test]
+fn there_is_one_slot_or_as_many_as_were_asked_for() {
+    let mut side = quiet(Client::new());
+    assert_eq!(side.machine.slots(), 1);
+    send(&mut side, 0, "GET a");
+    assert_eq!((side.machine.slots(), try_send(&mut side, 1, "GET b")), (0, Err(Refused::NotNow)));
+    side.receive(b"+a\r\n", false);
+    assert_eq!(side.machine.slots(), 1);
+    // An exchange of several commands takes one slot, until the last is answered.
+    let mut side = quiet(Client::new().pipeline(2));
+    let command = PreparedCommand::new(["A"]).unwrap().then(["B"]).unwrap().then(["C"]).unwrap();
+    for id in 0..2 {
+        assert_eq!(side.machine.slots(), 2 - id as usize);
+        side.machine.send(ExchangeId(id), Request::Prepared(&command), &mut side.out).unwrap();
+    }
+    side.receive(b"+a\r\n+b\r\n", false);
+    assert_eq!(side.machine.slots(), 0);
+    side.receive(b"+c\r\n", false);
+    assert_eq!(side.machine.slots(), 1);
+    assert_eq!(quiet(Client::new().pipeline(0)).machine.slots(), 1);
+}
+
+#[test]
+fn what_breaks_the_order_of_replies_for_ever_is_refused_in_any_letters() {
+    for command in [
+        "MONITOR",
+        "monitor",
+        "SYNC",
+        "PSYNC ? -1",
+        "pSync",
+        "CLIENT REPLY OFF",
+        "client reply skip",
+        "CLIENT REPLY",
+        "SCRIPT DEBUG YES",
+        "script debug sync",
+    ] {
+        let mut side = quiet(Client::new());
+        let refused = try_send(&mut side, 0, command);
+        assert!(matches!(refused, Err(Refused::Misuse(_))), "{command}: {refused:?}");
+        let prepared = PreparedCommand::new(words(command));
+        assert_eq!(prepared.unwrap_err(), refused.unwrap_err(), "{command}");
+        assert_eq!(side.machine.slots(), 1);
+    }
+    for command in ["CLIENT REPLY ON", "CLIENT LIST", "SCRIPT DEBUG NO", "SCRIPT LOAD x", "MONITORS", "SYNCS", "CLIENT"]
+    {
+        assert_eq!(try_send(&mut quiet(Client::new()), 0, command), Ok(()), "{command}");
+    }
+}
+
+#[test]
+fn a_request_does_not_show_its_arguments() {
+    let prepared = PreparedCommand::new(["AUTH", "hunter2"]).unwrap();
+    let words: &[&[u8]] = &[b"AUTH", b"hunter2"];
+    for (request, shown) in [
+        (Request::Words(words), "AUTH and 1 arguments"),
+        (Request::Prepared(&prepared), "1 commands, 27 bytes"),
+        (Request::Words(&[]), "no words"),
+    ] {
+        assert_eq!(format!("{request:?}"), shown);
+    }
+}
+
+#[test]
+fn no_words_are_no_command() {
+    let mut side = quiet(Client::new());
+    let refused = side.machine.send(ExchangeId(0), Request::Words(&[]), &mut side.out);
+    assert!(matches!(refused, Err(Refused::Misuse(_))));
+    assert!(PreparedCommand::new([""; 0]).is_err());
+    // An empty name is one the server does not know.
+    assert!(PreparedCommand::new([""]).is_ok());
+}
+
+#[test]
+fn inside_multi_nothing_may_be_sent_that_is_not_answered_once() {
+    for (before, after) in [("MULTI", "EXEC"), ("multi", "DISCARD"), ("Multi", "RESET")] {
+        let mut side = sent(Client::new(), &[before, "INCR a"]);
+        for command in ["SUBSCRIBE a", "unsubscribe", "PSUBSCRIBE a", "SSUBSCRIBE a", "HELLO 3"] {
+            let refused = try_send(&mut side, 2, command);
+            assert!(matches!(refused, Err(Refused::Misuse(_))), "{command}: {refused:?}");
+        }
+        send(&mut side, 2, after);
+        send(&mut side, 3, "SUBSCRIBE a");
+    }
+    // In one exchange, too; and nothing was taken of one that is refused.
+    let command = PreparedCommand::new(["MULTI"]).unwrap().then(["SUBSCRIBE", "a"]).unwrap();
+    let mut side = quiet(Client::new());
+    let refused = side.machine.send(ExchangeId(0), Request::Prepared(&command), &mut side.out);
+    assert!(matches!(refused, Err(Refused::Misuse(_))));
+    send(&mut side, 0, "SUBSCRIBE a");
+    // A MULTI that failed opened nothing.
+    let mut side = sent(Client::new(), &["MULTI"]);
+    side.receive(b"-NOPERM no\r\n", false);
+    send(&mut side, 1, "SUBSCRIBE a");
+    assert!(PreparedCommand::new(["QUIT"]).unwrap().then(["GET", "a"]).is_err());
+}
