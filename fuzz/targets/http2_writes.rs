@@ -64,7 +64,9 @@ struct Run {
     first_granted: i64,
     first_room: i64,
     most: usize,
-    told: VecDeque<[u32; 4]>,
+    /// How large heads may be.
+    list: usize,
+    told: VecDeque<[u32; 5]>,
     pings: VecDeque<u8>,
     alive: usize,
     /// The client wants a smaller table of ours, and has not been told that it is.
@@ -92,6 +94,7 @@ impl Run {
             first_granted: 65_535,
             first_room: 65_535,
             most: usize::MAX,
+            list: usize::MAX,
             told: VecDeque::new(),
             pings: VecDeque::new(),
             alive: 0,
@@ -111,7 +114,7 @@ impl Run {
         assert_eq!(first.header_table_size().unwrap_or(4096), table);
         run.first_granted = window.into();
         run.read();
-        run.say_settings([65_535, 16_384, 4096, 1000]);
+        run.say_settings([65_535, 16_384, 4096, 1000, u32::MAX]);
         run.say(4, 1, 0, b"");
         run
     }
@@ -129,6 +132,7 @@ impl Run {
                     pick([16_384, 16_385, 60_000, (1 << 24) - 1], 4),
                     pick([0, 64, 4096, 65_536], 16),
                     pick([0, 1, 3, 100], 64),
+                    pick([u32::MAX, 100, 4000, 20_000], 4),
                 ]);
             }
             (6, _) => {
@@ -225,8 +229,16 @@ impl Run {
             Body::Parts(length) => length.map(|length| length as usize),
         };
         let given = matches!(body, Body::Parts(_)).then_some(0);
+        let pseudo = [":method", method, ":scheme", "http", ":authority", "h", ":path", &path].concat().len() + 4 * 32;
+        let promised = length.filter(|_| method == "POST" || method == "PUT");
+        let promised = promised.map_or(0, |length| "content-length".len() + length.to_string().len() + 32);
+        let own: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        let sent = self.client.send(ExchangeId(id as u64), Request { head: &head, body }, &mut self.out);
+        assert_eq!(sent.is_ok(), pseudo + promised + own <= self.list, "{sent:?}");
+        if sent.is_err() {
+            return;
+        }
         self.asked.push(Asked { method, path, fields, length, given });
-        self.client.send(ExchangeId(id as u64), Request { head: &head, body }, &mut self.out).unwrap();
         self.read();
         assert!(self.streams.contains_key(&(1 + 2 * id as u32)), "what is sent is written");
     }
@@ -251,9 +263,9 @@ impl Run {
         self.read();
     }
 
-    fn say_settings(&mut self, told @ [window, frame, table, streams]: [u32; 4]) {
+    fn say_settings(&mut self, told @ [window, frame, table, streams, list]: [u32; 5]) {
         self.told.push_back(told);
-        let each = [(4u16, window), (5, frame), (1, table), (3, streams)];
+        let each = [(4u16, window), (5, frame), (1, table), (3, streams), (6, list)];
         let each = each.map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
         self.say(4, 0, 0, &each.concat());
         assert!(self.told.is_empty(), "SETTINGS that are not acknowledged");
@@ -322,11 +334,11 @@ impl Run {
                 }
                 Frame::Settings(settings) => {
                     assert!(settings.is_ack());
-                    let [window, frame, table, streams] = self.told.pop_front().expect("SETTINGS were sent");
+                    let [window, frame, table, streams, list] = self.told.pop_front().expect("SETTINGS were sent");
                     for stream in self.streams.values_mut() {
                         stream.room += i64::from(window) - self.first_room;
                     }
-                    (self.first_room, self.most) = (window.into(), streams as usize);
+                    (self.first_room, self.most, self.list) = (window.into(), streams as usize, list as usize);
                     self.other.set_frame(frame);
                     self.other.set_table(table);
                 }
