@@ -91,6 +91,8 @@ async fn serve(stream: TcpStream, manner: Manner) -> Result<(), Trouble> {
         builder.header_table_size(table);
     }
     let mut connection = builder.handshake::<_, Bytes>(stream).await?;
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+    let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let (mut requests, mut windows) = (0, manner.windows.iter().cycle());
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     loop {
@@ -116,7 +118,7 @@ async fn serve(stream: TcpStream, manner: Manner) -> Result<(), Trouble> {
                 }
                 tokio::task::spawn_local(async move {
                     // A client that takes its request back is within its rights.
-                    if let Err(trouble) = answer(request, respond).await {
+                    if let Err(trouble) = answer(request, respond, number).await {
                         eprintln!("stream: {trouble}");
                     }
                 });
@@ -127,7 +129,7 @@ async fn serve(stream: TcpStream, manner: Manner) -> Result<(), Trouble> {
 
 /// | path | answer |
 /// |---|---|
-/// | `/bytes/N` | N bytes of a pattern, with their length |
+/// | `/bytes/N` | N bytes of a pattern, with their length, and the number of the connection in `x-connection` |
 /// | `/chunks/N` | the same, without |
 /// | `/echo` | the body, as it comes and no faster than it is taken |
 /// | `/swallow` | how many bytes the body had |
@@ -140,7 +142,11 @@ async fn serve(stream: TcpStream, manner: Manner) -> Result<(), Trouble> {
 /// | anything else | the path itself |
 ///
 /// HEAD is told of seven bytes, wherever it asks.
-async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Result<(), Trouble> {
+async fn answer(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    connection: u64,
+) -> Result<(), Trouble> {
     static REFUSED: AtomicU64 = AtomicU64::new(0);
     if request.method() == Method::HEAD {
         respond.send_response(Response::builder().header("content-length", 7).body(())?, true)?;
@@ -153,7 +159,7 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) 
     match what {
         "bytes" | "chunks" => {
             let length = number()?;
-            let mut head = Response::builder();
+            let mut head = Response::builder().header("x-connection", connection);
             if what == "bytes" {
                 head = head.header("content-length", length);
             }
