@@ -320,7 +320,9 @@ fn a_graceful_restart_under_load_loses_no_request() {
         let folder = Folder::new();
         pages(&folder);
         let server = Apache::serve(folder, "h2c http/1.1", "");
-        let mut client = known().workers(2).streams(10).build().unwrap();
+        // A child of Apache that ends with something unread resets its connections, and what it said last is lost: such
+        // requests are asked again as often as the user allows.
+        let mut client = known().workers(2).streams(10).retries(5).build().unwrap();
         for number in 0..3000 {
             client.get(server.url(&format!("/page-{}", number % 100))).unwrap();
         }
@@ -379,6 +381,49 @@ fn heads_of_many_kinds_and_sizes_come_back() {
                 .header("cookie", "c=d; e=f");
             assert!(one(&mut client, request).text() == format!("1|{big}|c=d; e=f"), "{size}");
         }
+    });
+}
+
+#[test]
+fn a_peer_that_answers_pings_may_take_its_time_and_one_that_does_not_is_gone() {
+    use std::time::Duration;
+    must_end(|| {
+        // SETTINGS; a PING is answered for half a second or never, then comes the answer.
+        let patient = |answers: bool| {
+            Peer::start(move |conn| {
+                conn.take(24)?;
+                conn.send(b"\0\0\0\x04\0\0\0\0\0")?;
+                let mut pings = 0;
+                loop {
+                    let head = conn.take(9)?;
+                    let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+                    let payload = conn.take(length)?;
+                    if head[3] == 6 && answers {
+                        conn.send([b"\0\0\x08\x06\x01\0\0\0\0", &payload[..]].concat())?;
+                        pings += 1;
+                    }
+                    if pings == 10 {
+                        conn.send(b"\0\0\x01\x01\x05\0\0\0\x01\x88")?;
+                    }
+                }
+            })
+        };
+        let limits = || known().timeout(Duration::from_millis(300)).ping_every(Duration::from_millis(50));
+        let peer = patient(true);
+        let mut client = limits().build().unwrap();
+        assert_eq!(one(&mut client, Request::get(peer.url("/"))).status(), 200);
+
+        let peer = patient(false);
+        let mut client = limits().build().unwrap();
+        client.get(peer.url("/")).unwrap();
+        let mut kinds = Vec::new();
+        client
+            .fetch_all_with(|_, outcome| {
+                kinds.extend(outcome.into_result().err().map(|error| error.kind()));
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        assert_eq!(kinds, [ErrorKind::Timeout(aquests::Phase::Silence)]);
     });
 }
 

@@ -3,13 +3,14 @@
 
 mod support;
 
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use aquests::load::{Control, Plan, run};
-use aquests::{Client, Error, Request};
+use aquests::{Client, Error, Flow, Form, Handle, Request};
 use support::{FAULTS, Nginx, Peer, raise_open_files, resident_memory};
 
 /// Memory may move by this much after a fifth of the time: allocators keep and give back as they like.
@@ -99,4 +100,55 @@ fn memory_and_open_files_stay_as_they_are() {
         assert_eq!(report.requests(), count);
     };
     assert_flat("a client under faults", client);
+
+    let url = peer.url("/");
+    let streams = move |time: Duration| {
+        let mut client = Client::builder().workers(20).timeout(Duration::from_millis(300)).build().unwrap();
+        let (handle, start, mut number) = (client.handle(), Instant::now(), 0u64);
+        client.source(std::iter::from_fn(move || {
+            number += 1;
+            (start.elapsed() < time).then(|| streamed(&url, number, &handle))
+        }));
+        let mut count = 0;
+        let report = client
+            .fetch_all_with(|_, _| {
+                count += 1;
+                Ok::<_, Error>(())
+            })
+            .expect("the loop works");
+        println!("{report}");
+        assert_eq!(report.requests(), count);
+    };
+    assert_flat("streamed bodies under faults", streams);
+}
+
+/// Bodies from every kind of source, to every kind of sink.
+fn streamed(url: &str, number: u64, handle: &Handle) -> Request {
+    let request = Request::put(url).on_progress(|_| {});
+    let request = match number % 5 {
+        0 => request.body_reader(io::repeat(b'x').take(200_000), None),
+        1 => request.body_reader(io::repeat(b'x').take(1_000), Some(1_001)),
+        2 => request.body_file("Cargo.toml").expect_continue(),
+        3 => request.multipart(Form::new().text("a", "b").file("c", "Cargo.toml")),
+        _ => {
+            let (request, writer) = request.body_writer(None);
+            writer.try_write(b"all of it").expect("there is room");
+            if !number.is_multiple_of(10) {
+                writer.finish();
+            }
+            request
+        }
+    };
+    let handle = handle.clone();
+    match number % 7 {
+        0 => request.discard(),
+        1 => request.to_file("/dev/null"),
+        2 => request.on_chunk(|_, _| Err("enough")),
+        3 => request.on_chunk(|_, _| Ok::<_, Error>(Flow::Cancel)),
+        4 => request.on_chunk(move |head, _| {
+            handle.resume(head.request_id());
+            Ok::<_, Error>(Flow::Hold)
+        }),
+        _ => request,
+    }
 }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use aquests::{Client, Error, Flow, Form, Request, Response};
+use aquests::{Client, Error, Flow, Form, Request, Response, Versions};
 use support::{Folder, Nginx, forget_peak, must_end, peak_memory, resident_memory};
 
 const LENGTH: u64 = 64 << 20;
@@ -58,47 +58,65 @@ fn open(path: &Path) -> File {
     File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+const PUT: &str = "location /put/ {
+    dav_methods PUT; create_full_put_path on; client_max_body_size 1g; client_body_buffer_size 64k;
+}";
+
+fn round(client: &mut Client, nginx: &Nginx) {
+    let there = |name: &str| nginx.folder().join("put").join(name);
+    let url = |name: &str| nginx.url(&format!("/put/{name}"));
+    let here = Folder::new();
+    fetch_one(client, Request::put(url("warm")).body_reader(&b"warm"[..], None));
+    let before = resident_memory();
+    forget_peak();
+
+    let put = |name: &str| Request::put(url(name));
+    for (name, length) in [("length", Some(LENGTH)), ("chunks", None)] {
+        assert_eq!(fetch_one(client, put(name).body_reader(Pattern(0), length)).status().as_u16(), 201);
+        assert_same(Pattern(0), open(&there(name)));
+    }
+    assert_eq!(fetch_one(client, put("file").body_file(there("length"))).status().as_u16(), 201);
+    assert_same(Pattern(0), open(&there("file")));
+    let form = Form::new().text("a", "b").file("file", there("length"));
+    assert_eq!(fetch_one(client, put("form").multipart(form)).status().as_u16(), 201);
+    assert!(there("form").metadata().unwrap().len() > LENGTH);
+
+    let path = here.path().join("file");
+    assert_eq!(fetch_one(client, Request::get(url("length")).to_file(&path)).received(), LENGTH);
+    assert_same(Pattern(0), open(&path));
+    assert_eq!(fetch_one(client, Request::get(url("length")).discard()).received(), LENGTH);
+    let mut pattern = Pattern(0);
+    let compare = move |_: aquests::Head<'_>, bytes: &[u8]| {
+        assert_same(bytes, (&mut pattern).take(bytes.len() as u64));
+        Ok::<_, Error>(Flow::Continue)
+    };
+    assert_eq!(fetch_one(client, Request::get(url("length")).on_chunk(compare)).received(), LENGTH);
+
+    let grown = peak_memory().saturating_sub(before);
+    println!("the peak was {grown} bytes above what it was before");
+    assert!(grown < GROWTH, "memory grew by {grown} bytes");
+}
+
 // One test: others would be weighed too.
 #[test]
-fn bodies_stream_both_ways_in_flat_memory() {
+fn bodies_stream_both_ways_in_flat_memory_in_every_version() {
     must_end(|| {
-        let nginx = Nginx::start(
-            "location /put/ {
-                dav_methods PUT; create_full_put_path on; client_max_body_size 1g; client_body_buffer_size 64k;
-            }",
-        );
-        let there = |name: &str| nginx.folder().join("put").join(name);
-        let url = |name: &str| nginx.url(&format!("/put/{name}"));
-        let here = Folder::new();
-        let mut client = Client::new().unwrap();
-        fetch_one(&mut client, Request::put(url("warm")).body_reader(&b"warm"[..], None));
-        let before = resident_memory();
-        forget_peak();
-
-        let put = |name: &str| Request::put(url(name));
-        for (name, length) in [("length", Some(LENGTH)), ("chunks", None)] {
-            assert_eq!(fetch_one(&mut client, put(name).body_reader(Pattern(0), length)).status().as_u16(), 201);
-            assert_same(Pattern(0), open(&there(name)));
+        let nginx = Nginx::start(PUT);
+        round(&mut Client::builder().versions(Versions::Http1).build().unwrap(), &nginx);
+        #[cfg(feature = "http2")]
+        {
+            let nginx = Nginx::http2(Folder::new(), PUT);
+            round(&mut Client::builder().versions(Versions::Http2).build().unwrap(), &nginx);
         }
-        assert_eq!(fetch_one(&mut client, put("file").body_file(there("length"))).status().as_u16(), 201);
-        assert_same(Pattern(0), open(&there("file")));
-        let form = Form::new().text("a", "b").file("file", there("length"));
-        assert_eq!(fetch_one(&mut client, put("form").multipart(form)).status().as_u16(), 201);
-        assert!(there("form").metadata().unwrap().len() > LENGTH);
-
-        let path = here.path().join("file");
-        assert_eq!(fetch_one(&mut client, Request::get(url("length")).to_file(&path)).received(), LENGTH);
-        assert_same(Pattern(0), open(&path));
-        assert_eq!(fetch_one(&mut client, Request::get(url("length")).discard()).received(), LENGTH);
-        let mut pattern = Pattern(0);
-        let compare = move |_: aquests::Head<'_>, bytes: &[u8]| {
-            assert_same(bytes, (&mut pattern).take(bytes.len() as u64));
-            Ok::<_, Error>(Flow::Continue)
-        };
-        assert_eq!(fetch_one(&mut client, Request::get(url("length")).on_chunk(compare)).received(), LENGTH);
-
-        let grown = peak_memory().saturating_sub(before);
-        println!("the peak was {grown} bytes above what it was before");
-        assert!(grown < GROWTH, "memory grew by {grown} bytes");
+        #[cfg(feature = "tls")]
+        {
+            let authority = support::tls::Authority::new("root");
+            let (folder, identity) = (Folder::new(), authority.localhost());
+            folder.write("server.pem", &identity.chain);
+            folder.write("server.key", &identity.key);
+            let nginx = Nginx::secure(folder, PUT);
+            let settings = aquests::TlsSettings::new().roots_pem(authority.pem.as_str());
+            round(&mut Client::builder().tls(settings).build().unwrap(), &nginx);
+        }
     });
 }

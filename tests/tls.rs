@@ -210,6 +210,21 @@ fn the_certificate_must_have_the_name_in_the_url_wherever_the_connection_leads()
     });
 }
 
+#[test]
+fn a_name_that_is_prescribed_takes_the_place_of_the_url_s() {
+    must_end(|| {
+        let authority = Authority::new("root");
+        let identity = authority.issue(&Wanted { names: &["example.org"], ..Wanted::default() });
+        let nginx = Nginx::secure(folder(&identity), r#"location / { return 200 "$ssl_server_name $host"; }"#);
+        let ask = |name: &str| get(&mut client(trusting(&authority).server_name(name)), nginx.url("/"));
+        assert_eq!(ask("example.org").unwrap(), "example.org 127.0.0.1");
+        let error = ask("example.com").unwrap_err();
+        assert!(error.to_string().ends_with("the certificate is for example.org, not for example.com"), "{error}");
+        assert!(trusting(&authority).server_name("a b").check().unwrap_err().contains("cannot be in a certificate"));
+        assert!(TlsSettings::new().roots_pem("nothing").check().unwrap_err().contains("no certificate"));
+    });
+}
+
 /// A running `openssl s_server -www`, which answers with a page about the connection.
 fn openssl(folder: &Folder, options: &[&str]) -> Server {
     let path = folder.path().to_owned();

@@ -242,6 +242,28 @@ fn a_final_answer_ends_an_upload_that_never_would() {
     });
 }
 
+/// The same where nothing is being sent, because the writer has nothing: it hears that it need not go on.
+#[test]
+fn a_final_answer_ends_an_upload_whose_writer_has_nothing() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            conn.head()?;
+            conn.swallow(b"4\r\nhalf\r\n".len() as u64)?;
+            conn.answer("enough")?;
+            conn.close()
+        });
+        let mut client = Client::builder().timeout(Duration::from_millis(200)).build().unwrap();
+        for _ in 0..2 {
+            let (request, writer) = Request::put(peer.url("/")).body_writer(None);
+            client.send(request).unwrap();
+            writer.try_write(b"half").unwrap();
+            assert_eq!(fetch_one(&mut client).expect("it was answered").content(), b"enough");
+            assert_eq!(writer.try_write(b"more").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
+        assert_eq!(peer.connections(), 2);
+    });
+}
+
 #[test]
 fn a_server_that_leaves_in_the_middle_of_an_upload_fails_it_once() {
     must_end(|| {

@@ -2,6 +2,7 @@
 //! library.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 use aquests::{TlsSettings, TlsVersion};
@@ -47,12 +48,21 @@ pub(crate) fn settings(args: &TlsArgs, trusted: Option<&str>) -> Result<TlsSetti
         settings = settings.insecure_accept_any_certificate();
     }
     if let Some(path) = std::env::var_os(KEY_LOG).filter(|path| !path.is_empty()) {
-        match File::options().append(true).create(true).open(&path) {
+        match open_for_keys(Path::new(&path)) {
             Ok(_) => settings = settings.key_log(),
             Err(error) => note(&format!("aquests: warning: no keys are written to {}: {error}", path.display())),
         }
     }
     Ok(settings)
+}
+
+/// Whoever can read it can read what is said: where it is made here, nobody but the user can.
+fn open_for_keys(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Checks one thing by itself, so that it can be named. Where it is not about roots, those of the system need not be read.

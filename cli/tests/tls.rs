@@ -138,6 +138,8 @@ fn keys_are_logged_where_the_environment_says() {
     assert!(!fetch(log.to_str().unwrap()).err.contains("warning"));
     let keys = fs::read_to_string(&log).unwrap();
     assert!(keys.contains("CLIENT_TRAFFIC_SECRET_0 ") && keys.contains("SERVER_TRAFFIC_SECRET_0 "), "{keys}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&log).unwrap().permissions());
+    assert_eq!(mode & 0o077, 0, "nobody else can read them");
     fs::remove_file(log).unwrap();
     fetch("/no/such/folder/keys").says("aquests: warning: no keys are written to /no/such/folder/keys: ");
 }

@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-/// The first argument, or the address of a server that answers every request with its path. A URL without a slash at
-/// its end.
+/// The first argument, or the address of a server that answers every request with its path, and `/bytes/N` with N bytes.
+/// A URL without a slash at its end.
 pub(crate) fn http_server() -> String {
     std::env::args().nth(1).unwrap_or_else(|| format!("http://{}", start(answer_http)))
 }
@@ -38,9 +38,18 @@ fn answer_http(mut stream: TcpStream) -> Option<()> {
             }
         }
         let head = String::from_utf8_lossy(&head).into_owned();
+        if head.contains("\r\nexpect: 100-continue\r\n") {
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+        }
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
         let mut body = vec![0; length.trim().parse().ok()?];
         lines.read_exact(&mut body).ok()?;
+        if let Some(length) = head.split(' ').nth(1)?.strip_prefix("/bytes/") {
+            let body = vec![b'x'; length.parse().ok()?];
+            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").as_bytes()).ok()?;
+            stream.write_all(&body).ok()?;
+            continue;
+        }
         let answer = format!("you asked for {}, with {} bytes\n", head.split(' ').nth(1)?, body.len());
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
         stream.write_all(answer.as_bytes()).ok()?;

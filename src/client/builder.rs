@@ -35,6 +35,7 @@ pub(super) struct Settings {
     pub(super) first_byte_timeout: Option<Duration>,
     pub(super) total_timeout: Option<Duration>,
     pub(super) keep_alive: Duration,
+    pub(super) ping_every: Option<Duration>,
     pub(super) pipeline: u16,
     pub(super) retries: u8,
     pub(super) queue_limit: usize,
@@ -61,6 +62,7 @@ impl Default for Builder {
             first_byte_timeout: None,
             total_timeout: None,
             keep_alive: KEEP_ALIVE,
+            ping_every: None,
             pipeline: 1,
             retries: 1,
             queue_limit: 1 << 20,
@@ -192,6 +194,15 @@ impl Builder {
     /// How long an unused connection is kept: 50 s, a little less than servers do.
     pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
         self.settings.keep_alive = keep_alive;
+        self
+    }
+
+    /// How often a peer with requests in hand is asked for a sign of life, where the protocol can (PING of HTTP/2): never.
+    ///
+    /// Where it answers, [`timeout`](Self::timeout) does not end a request whose answer takes long; where nothing comes
+    /// for that time, the peer is gone. At least 10 ms.
+    pub fn ping_every(mut self, interval: Duration) -> Self {
+        self.settings.ping_every = Some(interval.max(Duration::from_millis(10)));
         self
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::download::Sink;
 use super::exchange::{Alarms, Exchange, Exchanges, Sent, Stage, Upgrade};
 use super::outcome::{Failed, Outcome};
+use super::pings::Pings;
 use super::request::{Owner, Prepared};
 use super::response::{Response, Timings};
 use super::{BoxError, RequestId, Settings};
@@ -35,12 +36,13 @@ pub(super) struct Core {
     pub(super) to_resume: Vec<(Key, ExchangeId)>,
     /// Connections that wait for the program, or do so no more.
     pub(super) to_tune: Vec<usize>,
-    /// Where bodies are read to on their way out: nothing of one stays here.
+    /// Where bodies are read to on their way out, a piece at a time.
     pub(super) buffer: Vec<u8>,
     /// Connections to be closed: they lost a race.
     pub(super) to_close: Vec<Key>,
     /// When races want their next attempt, by connection. Those that are over leave their entries behind.
     pub(super) races: BinaryHeap<std::cmp::Reverse<(Moment, usize)>>,
+    pub(super) pings: Pings,
     /// Bytes collected and not yet handed over.
     pub(super) buffered: usize,
     /// Requests that ended since the queue was told.
@@ -67,6 +69,7 @@ impl Core {
             buffer: Vec::new(),
             to_close: Vec::new(),
             races: BinaryHeap::new(),
+            pings: Pings::default(),
             buffered: 0,
             finished: 0,
         }
@@ -325,6 +328,9 @@ impl Handler<Wire> for Core {
             return Wire::Http1(http1::Client::new());
         }
         self.pool.opened(at.tag as usize, at.now);
+        if let Some(every) = self.settings.ping_every {
+            self.pings.begin(at.tag as usize, at.key, at.now + every);
+        }
         self.machine(at.tag as usize, &established)
     }
 

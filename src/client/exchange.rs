@@ -80,11 +80,16 @@ impl Exchange {
 
     /// An alarm rang: it is the one that counts. Another has to be set.
     pub(super) fn ring(&mut self, due: Moment) -> bool {
-        let counts = self.alarm == due;
+        let counts = self.counts(due);
         if counts {
             self.alarm = Moment::NEVER;
         }
         counts
+    }
+
+    /// The alarm is one that counts.
+    pub(super) fn counts(&self, due: Moment) -> bool {
+        self.alarm == due
     }
 
     /// Its stage has taken too long.
@@ -97,7 +102,7 @@ impl Exchange {
         self.request.streams.as_ref().map_or(0, |streams| u32::from(streams.held) + u32::from(streams.stalled))
     }
 
-    /// Nothing of it would be done or told twice if it were sent again. Forgets what came.
+    /// Makes it ready to be sent again from its start. `false`: something of it would be told twice, or is there only once.
     pub(super) fn restart(&mut self) -> bool {
         let Some(streams) = &mut self.request.streams else {
             self.request.given = 0;

@@ -12,6 +12,7 @@ mod exchange;
 mod form;
 mod handle;
 mod outcome;
+mod pings;
 mod pump;
 mod request;
 mod response;

@@ -34,6 +34,9 @@ impl Client {
         self.refill(now);
         self.core.expire(now);
         self.core.race(&mut self.reactor, now);
+        if let Some(every) = self.core.settings.ping_every {
+            self.core.pings.send(&self.core.pool, &mut self.reactor, every, now);
+        }
         self.dispatch(now);
         // What dispatching asked for is sent at once.
         self.lookups.turn(self.reactor.registry(), &[], now);
@@ -175,17 +178,18 @@ impl Core {
     /// The next time limit that may have run out, or attempt that is to begin.
     pub(super) fn next_deadline(&self) -> Moment {
         let next = self.alarms.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
-        next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due))
+        next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due)).min(self.pings.next())
     }
 
     /// Ends what has taken too long in all.
     fn expire(&mut self, now: Moment) {
         while let Some(Reverse((due, id))) = self.alarms.peek().copied() {
             if due > now {
-                // Requests that were answered leave their alarms behind: forget them when they are the most.
+                // Requests that were answered, and stages that were passed, leave alarms behind: forget them when they are
+                // the most.
                 if self.alarms.len() > 64 + 2 * self.exchanges.len() {
                     let exchanges = &mut self.exchanges;
-                    self.alarms.retain(|Reverse((_, id))| exchanges.get(*id).is_some());
+                    self.alarms.retain(|Reverse((due, id))| exchanges.get(*id).is_some_and(|one| one.counts(*due)));
                 }
                 return;
             }

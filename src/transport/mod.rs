@@ -1,5 +1,23 @@
 //! Byte streams: TCP and unix sockets, with TLS or without. The only folder that reads and writes them. Knows no protocol
 //! and no deadline.
+//!
+//! TLS is rustls over *ring*, and not over aws-lc-rs, which rustls prefers. Measured side by side on one machine, as
+//! medians of seven rounds, with both halves of 400 handshakes in memory and only the connecting one's time taken, and
+//! with records of 16 KiB opened in place:
+//!
+//! | | ring 0.17.14 | aws-lc-rs 1.19.0 |
+//! |---|---|---|
+//! | full handshake, TLS 1.3, X25519, P-256 | 141 µs | 131 µs |
+//! | full handshake, TLS 1.2, X25519, P-256 | 133 µs | 114 µs |
+//! | AES-128-GCM | 10.3 GB/s | 19.4 GB/s |
+//! | AES-256-GCM | 9.9 GB/s | 17.4 GB/s |
+//! | ChaCha20-Poly1305 | 2.6 GB/s | 2.6 GB/s |
+//! | CPU time to build it alone | 9 s | 37 s |
+//! | its sources | 8.5 MB | 71 MB |
+//!
+//! What ring costs is 8 to 17 % of a handshake and, where a GiB over TLS takes 0.42 s of CPU time in all, some 0.05 s of
+//! that. What it spares is a build four times as long, of sources eight times as large, for everybody who builds this.
+//! Requests and whole handshakes beside other tools are measured by `benches/peers/run`.
 
 #[cfg(feature = "tls")]
 mod binding;
@@ -189,13 +207,18 @@ impl Transport {
         self.raw.flush(bytes)
     }
 
-    /// Something that was taken waits for the socket: flush again when it is writable.
-    pub(crate) fn is_pending(&self) -> bool {
+    /// So many bytes of what was taken wait for the socket: flush again when it is writable.
+    pub(crate) fn pending(&self) -> usize {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            return tls.is_pending();
+            return tls.pending();
         }
-        false
+        0
+    }
+
+    /// Something that was taken waits for the socket.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending() > 0
     }
 
     /// Tells the peer that nothing more comes. `false`: its socket has no room for TLS's word for it, which goes first;
@@ -281,5 +304,68 @@ impl Raw {
             }
         }
         Ok(sent)
+    }
+}
+
+#[cfg(all(test, feature = "tls", unix))]
+mod tests {
+    use super::*;
+
+    /// Both ends of a connection over TLS.
+    fn pair(lent: &mut Lent) -> (Transport, Transport) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let server_tls = ServerTls::from_pem(chain.as_bytes(), key.as_bytes(), &[]).unwrap();
+        let tls = TlsSettings::new().roots_pem(chain).connect("localhost", &[]).unwrap();
+        let (one, other) = UnixStream::pair().unwrap();
+        let (mut one, mut other) = (Transport::from(Raw::Unix(one)), Transport::from(Raw::Unix(other)));
+        one.start_tls(&tls).unwrap();
+        other.accept_tls(&server_tls).unwrap();
+        while !(one.handshake(lent).unwrap() & other.handshake(lent).unwrap()) {}
+        (one, other)
+    }
+
+    /// Fills the socket, until ciphertext waits for it. How many bytes were taken.
+    fn fill_up(one: &mut Transport, lent: &mut Lent) -> usize {
+        let mut taken = 0;
+        while !one.is_pending() {
+            taken += one.flush(&[7; 100_000], lent).unwrap();
+        }
+        taken
+    }
+
+    #[test]
+    fn what_waits_for_the_socket_becomes_less_as_the_peer_reads() {
+        let lent = &mut Lent::default();
+        let (mut one, mut other) = pair(lent);
+        fill_up(&mut one, lent);
+        let before = one.pending();
+        assert_eq!((one.flush(&[7], lent).unwrap(), one.pending()), (0, before), "the socket is full");
+        let mut buffer = [0; 4096];
+        while one.pending() == before {
+            other.fill(&mut buffer, lent).unwrap();
+            one.flush(&[], lent).unwrap();
+        }
+        assert!(one.pending() < before);
+    }
+
+    #[test]
+    fn the_last_word_waits_for_room_behind_what_was_said() {
+        let lent = &mut Lent::default();
+        let (mut one, mut other) = pair(lent);
+        let taken = fill_up(&mut one, lent);
+        assert!(!one.finish(), "there is no room for it");
+        let (mut buffer, mut came, mut finished) = ([0; 65_536], 0, false);
+        loop {
+            one.flush(&[], lent).unwrap();
+            finished = finished || one.finish();
+            match other.fill(&mut buffer, lent).unwrap() {
+                Filled::Bytes { count, .. } => came += count,
+                Filled::Empty => {}
+                // An error, if the last word had not come.
+                Filled::Eof => break,
+            }
+        }
+        assert!(finished && came == taken, "{came} of {taken} bytes came");
     }
 }

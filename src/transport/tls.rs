@@ -174,9 +174,13 @@ impl Session {
         on_either!(&self.side, side => side.alpn_protocol())
     }
 
-    /// Ciphertext waits for the socket.
-    pub(crate) fn is_pending(&self) -> bool {
-        self.sent < self.outgoing.len()
+    /// So many bytes of ciphertext wait for the socket.
+    pub(crate) fn pending(&self) -> usize {
+        self.outgoing.len() - self.sent
+    }
+
+    fn is_pending(&self) -> bool {
+        self.pending() > 0
     }
 
     /// Goes on with the handshake as far as it can. `true`: it is done.

@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, MOST_STREAM, Role, Step};
 use super::flow::{Granted, Room};
+use super::heads::Heads;
 use super::outbound::promised;
 use super::streams::{Outgoing, Stream};
 use super::{Settings, frame};
@@ -85,6 +86,12 @@ impl Protocol for Client {
         }
         if self.slots() == 0 {
             return Err(Refused::NotNow);
+        }
+        if let Some(most) = self.connection.peer.head
+            && Heads::size(request.head, self.connection.tls) > most as usize
+        {
+            // §6.5.2: the server would refuse it, or drop the stream without a word.
+            return Err(Refused::Misuse("the head is larger than the server takes (SETTINGS_MAX_HEADER_LIST_SIZE)"));
         }
         let last = body == Body::EMPTY && !traits.connect;
         let number = self.connection.number;

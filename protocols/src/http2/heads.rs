@@ -55,6 +55,19 @@ impl Heads {
         self.keep(head.bytes(), length, epoch, &out[start..]);
     }
 
+    /// The size of a request's head, as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2): names and values, and
+    /// 32 for each field. The field that tells the length of the body is not counted.
+    pub(super) fn size(head: &PreparedRequest, tls: bool) -> usize {
+        const EACH: usize = 32;
+        // `:authority` has its value from the first line, `host`.
+        let pseudo =
+            ":method:schemehttp:path".len() + usize::from(tls) + head.method().len() + head.target().len() + 3 * EACH;
+        let longer = ":authority".len() - "host".len();
+        lines(head.fields().block()).map(|(name, value)| name.len() + value.len() + EACH).sum::<usize>()
+            + pseudo
+            + longer
+    }
+
     pub(super) fn response(&mut self, head: &PreparedResponse, length: Option<u64>, out: &mut Vec<u8>) {
         if self.last.is(head.bytes(), length, &self.encoder) {
             return out.extend_from_slice(&self.last.block);

@@ -186,13 +186,15 @@ pub(super) struct Peer {
     /// `None`: it set no limit.
     pub(super) streams: Option<u32>,
     pub(super) table: u32,
+    /// The largest head that it takes, if it said so.
+    pub(super) head: Option<u32>,
     pub(super) connect_protocol: bool,
 }
 
 impl Peer {
     pub(super) fn new() -> Self {
         // RFC 9113 §6.5.2 knows no first limit of streams, and recommends that none be under 100.
-        Self { window: WINDOW, frame: FRAME, streams: Some(100), table: TABLE, connect_protocol: false }
+        Self { window: WINDOW, frame: FRAME, streams: Some(100), table: TABLE, head: None, connect_protocol: false }
     }
 
     /// Notes one setting. `client`: it is us who are one.
@@ -206,6 +208,7 @@ impl Peer {
             id::INITIAL_WINDOW_SIZE => self.window = value,
             id::MAX_FRAME_SIZE if !(FRAME..=MOST_FRAME).contains(&value) => return Err(Violation::Setting.into()),
             id::MAX_FRAME_SIZE => self.frame = value,
+            id::MAX_HEADER_LIST_SIZE => self.head = Some(value),
             // RFC 8441 §3: neither anything else than 0 and 1, nor back to 0.
             id::ENABLE_CONNECT_PROTOCOL if value > 1 || value < u32::from(self.connect_protocol) => {
                 return Err(Violation::Setting.into());

@@ -1,5 +1,7 @@
 //! RFC 9113 §6.5: SETTINGS, RFC 8441 §3 and RFC 9218 §2.1.
 
+use aquests_protocols::{Established, Input, Refused};
+
 use super::*;
 
 /// "If an endpoint receives a SETTINGS frame whose Stream Identifier field is anything other than 0x00, the endpoint MUST
@@ -171,4 +173,26 @@ fn the_table_of_the_peers_compression_follows_us() {
     let told_so = frame(HEADERS, END_HEADERS | END_STREAM, 3, b"\x3f\x45\x88");
     let run = splits(&from_server(&[before, settings_ack(), told_so]), false, start);
     assert_eq!(run.error, None);
+}
+
+/// §6.5.2: SETTINGS_MAX_HEADER_LIST_SIZE "informs a peer of the maximum field section size that the sender is prepared to
+/// accept … based on the uncompressed size of fields, including the length of the name and value in units of octets plus
+/// an overhead of 32 octets for each field". What is larger is not sent in vain.
+#[test]
+fn a_head_that_the_server_would_not_take_is_not_sent() {
+    const MAX_HEADER_LIST_SIZE: u16 = 6;
+    // :method GET, :scheme http, :authority h, :path /, and a: b.
+    const EXACT: u32 = 42 + 43 + 43 + 38 + 34;
+    let mut head = PreparedRequest::new("GET", "/", "h").unwrap();
+    head.field("a", b"b").unwrap();
+    for (most, taken) in [(EXACT, true), (EXACT - 1, false), (0, false), (u32::MAX, true)] {
+        let (mut client, mut out) = (Client::new(), Vec::new());
+        client.connected(Established::default(), &mut out);
+        let told = settings(&[(MAX_HEADER_LIST_SIZE, most)]);
+        client.receive(Input { bytes: &told, eof: false }, &mut out).unwrap();
+        let before = out.len();
+        let sent = client.send(ExchangeId(0), Request { head: &head, body: Body::EMPTY }, &mut out);
+        assert_eq!((sent.is_ok(), out.len() > before), (taken, taken), "{most}: {sent:?}");
+        assert!(sent.is_ok() || matches!(sent, Err(Refused::Misuse(_))), "it never will: {sent:?}");
+    }
 }

@@ -1,18 +1,29 @@
 //! One connection: a transport, a machine, what is unread and what is unwritten. `drive` is the only caller of
 //! `Protocol`. It knows no other connection and no poll; what it cannot do now it tells the reactor.
 
+//!
+//! `events` has what the machine says, `leave` the end, `upgrade` TLS in mid-connection, `lent` what all of them share.
+
+mod events;
+mod leave;
+mod lent;
+#[cfg(feature = "tls")]
+mod upgrade;
+
 use std::{fmt, io, mem};
 
-use aquests_protocols::{Error, Event, ExchangeId, Input, Protocol, Refused, Replay};
+use aquests_protocols::{ExchangeId, Protocol, Refused, Replay};
 
 use crate::buffer::Buffer;
-use crate::handler::{At, Chunk, Flow, HIGH_WATER, Handler, Sender};
+use crate::handler::{At, Chunk, HIGH_WATER, Handler, Sender};
 use crate::reactor::Reason;
 use crate::time::Moment;
 use crate::timers::Deadlines;
+use crate::transport::{Filled, Transport};
+use events::{Stop, receive};
+pub(crate) use lent::Lent;
 #[cfg(feature = "tls")]
-use crate::transport::Tls;
-use crate::transport::{self, Filled, Transport};
+use upgrade::Upgrade;
 
 pub(crate) struct Connection<P> {
     pub(crate) transport: Transport,
@@ -49,17 +60,6 @@ enum State<P> {
     },
 }
 
-/// On the way from plain text to TLS.
-#[cfg(feature = "tls")]
-#[derive(Debug)]
-struct Upgrade<P> {
-    protocol: P,
-    /// How to begin, until it has begun: what was said before must be written first.
-    tls: Option<Tls>,
-    /// The deadline of the phase that was interrupted.
-    phase: Moment,
-}
-
 /// What is known of the socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ready {
@@ -76,6 +76,8 @@ pub(crate) struct Ready {
     woken: bool,
     /// What is in `out` may wait for one more look at the socket.
     linger: Linger,
+    /// A sign of life was asked for, and nothing came since.
+    asked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,35 +86,6 @@ enum Linger {
     No,
     May,
     Did,
-}
-
-/// What all connections of a reactor lend from it: one at a time needs them.
-pub(crate) struct Lent {
-    read: Box<[u8]>,
-    /// Empty buffers to write to. A connection keeps the one it was lent for as long as something is in it.
-    outs: Vec<Vec<u8>>,
-    transport: transport::Lent,
-}
-
-impl Default for Lent {
-    fn default() -> Self {
-        Self { read: vec![0; READ].into_boxed_slice(), outs: Vec::new(), transport: Default::default() }
-    }
-}
-
-impl Lent {
-    fn take_out(&mut self) -> Vec<u8> {
-        self.outs.pop().unwrap_or_else(|| Vec::with_capacity(4 << 10))
-    }
-
-    fn give_back(&mut self, out: Vec<u8>) {
-        /// Small ones that are kept; of large ones, the first.
-        const SPARE: usize = 256;
-        let most = if self.outs.is_empty() { KEEP } else { LINGER };
-        if out.capacity() <= most && self.outs.len() < SPARE {
-            self.outs.push(out);
-        }
-    }
 }
 
 // What is read and written may be a secret.
@@ -127,12 +100,6 @@ impl<P: fmt::Debug> fmt::Debug for Connection<P> {
             .field("unread", &self.input)
             .field("unwritten", &(self.out.len() - self.sent))
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Lent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lent").finish_non_exhaustive()
     }
 }
 
@@ -154,16 +121,6 @@ const READ: usize = 64 << 10;
 const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
 /// So much waits for another look at the socket, and no more.
 const LINGER: usize = 16 << 10;
-/// A shared buffer that a large request made larger than this is given back.
-const KEEP: usize = 1 << 20;
-
-/// Why the loop over events stopped.
-enum Stop {
-    NeedData,
-    Paused,
-    StartTls,
-    Closed(Reason),
-}
 
 impl<P: Protocol> Connection<P> {
     pub(crate) fn new(transport: Transport, tag: u64, generation: u32, deadline: Moment) -> Self {
@@ -189,15 +146,6 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Says the goodbye of the protocol, as far as the socket takes it.
-    pub(crate) fn farewell(&mut self, lent: &mut Lent) {
-        if let State::Open(protocol) = &mut self.state {
-            protocol.close(&mut self.out);
-            // What cannot be written now is not worth waiting for.
-            let _ = self.transport.flush(&self.out[self.sent..], &mut lent.transport);
-        }
-    }
-
     /// Gives an exchange up. `false`: only closing the connection does that.
     pub(crate) fn cancel(&mut self, id: ExchangeId) -> bool {
         match &mut self.state {
@@ -215,6 +163,14 @@ impl<P: Protocol> Connection<P> {
     /// The owner has something for the handler to do.
     pub(crate) fn wake(&mut self) {
         self.ready.woken = true;
+    }
+
+    /// Asks the peer for a sign of life, if the protocol can.
+    pub(crate) fn ping(&mut self) {
+        let State::Open(protocol) = &mut self.state else { return };
+        let before = self.out.len();
+        protocol.ping(&mut self.out);
+        self.ready.asked |= self.out.len() > before;
     }
 
     /// Whatever paused the machine may be over.
@@ -304,44 +260,6 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// A write failed. The peer may have said why before it hung up: what it sent is read before the connection closes.
-    fn last_words<H: Handler<P>>(
-        &mut self,
-        at: At,
-        handler: &mut H,
-        out: &mut Vec<u8>,
-        lent: &mut Lent,
-        error: &io::Error,
-    ) -> Reason {
-        self.ready.readable = true;
-        let mut budget = BUDGET;
-        while self.ready.readable && !self.ready.paused && budget > 0 {
-            match self.read(at, handler, out, lent, &mut budget) {
-                Ok(()) => {}
-                Err(Reason::Io(_) | Reason::Ended) => break,
-                Err(reason) => return reason,
-            }
-        }
-        Reason::Io(io::Error::new(error.kind(), error.to_string()))
-    }
-
-    /// Ends it, whatever it does: its exchanges fail, and it closes.
-    pub(crate) fn abort<H: Handler<P>>(&mut self, at: At, handler: &mut H, reason: Reason) -> (bool, Reason) {
-        match mem::replace(&mut self.state, State::Connecting) {
-            State::Connecting | State::Handshaking => (false, reason),
-            State::Open(mut protocol) => {
-                disown(&mut protocol, at, handler, &reason);
-                (true, reason)
-            }
-            #[cfg(feature = "tls")]
-            State::Upgrading(mut upgrade) => {
-                disown(&mut upgrade.protocol, at, handler, &reason);
-                (true, reason)
-            }
-            State::Leaving { reason, opened, .. } => (opened, reason),
-        }
-    }
-
     fn open<H: Handler<P>>(&mut self, at: At, handler: &mut H, lent: &mut Lent) -> Result<bool, Reason> {
         if matches!(self.state, State::Connecting) {
             if !self.transport.is_connected().map_err(Reason::Io)? {
@@ -377,52 +295,6 @@ impl<P: Protocol> Connection<P> {
         protocol.connected(established, &mut self.out);
         self.state = State::Open(protocol);
         Ok(true)
-    }
-
-    /// The machine wants TLS from here on.
-    #[cfg(feature = "tls")]
-    fn upgrade<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> Result<(), Reason> {
-        let unread = self.input.unread().len();
-        if unread > 0 {
-            // RFC 3207 §5 and CVE-2021-23222: who is on the way could say, in plain text, what would pass for the
-            // peer's word under TLS.
-            let words =
-                format!("{unread} bytes of plain text came where TLS was to begin: somebody may have put them in");
-            return Err(Reason::Tls(io::Error::new(io::ErrorKind::InvalidData, words)));
-        }
-        let Some((tls, deadline)) = handler.start_tls(at) else {
-            let words = "the protocol goes on inside TLS, for which nobody gave settings";
-            return Err(Reason::Io(io::Error::new(io::ErrorKind::Unsupported, words)));
-        };
-        let phase = self.deadlines.phase;
-        self.deadlines.phase = phase.min(deadline);
-        self.need = 0;
-        self.state = match mem::replace(&mut self.state, State::Connecting) {
-            State::Open(protocol) => State::Upgrading(Box::new(Upgrade { protocol, tls: Some(tls), phase })),
-            other => other,
-        };
-        Ok(())
-    }
-
-    /// Begins TLS in mid-connection when everything that was said before is written. `false`: it is not.
-    #[cfg(feature = "tls")]
-    fn begin_upgrade(&mut self, at: At, lent: &mut Lent) -> Result<bool, Reason> {
-        let State::Upgrading(upgrade) = &mut self.state else { return Ok(true) };
-        if upgrade.tls.is_none() {
-            return Ok(true);
-        }
-        let mut out = mem::take(&mut self.out);
-        let written = self.write(at, &mut out, lent);
-        self.out = out;
-        written.map_err(Reason::Io)?;
-        if !self.out.is_empty() {
-            return Ok(false);
-        }
-        let State::Upgrading(upgrade) = &mut self.state else { return Ok(true) };
-        match upgrade.tls.take() {
-            Some(tls) => self.transport.start_tls(&tls).map_err(Reason::Tls).map(|()| true),
-            None => Ok(true),
-        }
     }
 
     /// The socket was accepted and needs no connecting.
@@ -501,6 +373,7 @@ impl<P: Protocol> Connection<P> {
             Filled::Bytes { count, drained } => (count, drained),
         };
         self.deadlines.touch(at.now);
+        self.ready.asked = false;
         // After a read that brought nothing it is the turn of others, so that nobody can make us read for ever.
         *budget = if bytes > 0 { budget.saturating_sub(bytes) } else { 0 };
         // When the peer has ended the stream, the end must be read.
@@ -608,8 +481,11 @@ impl<P: Protocol> Connection<P> {
         if (out.is_empty() && !self.transport.is_pending()) || !self.ready.writable {
             return Ok(());
         }
+        let before = self.transport.pending();
         let sent = self.transport.flush(&out[self.sent..], &mut lent.transport)?;
-        if sent > 0 {
+        // On a slow way, what was taken long ago may leave in crumbs while nothing more is taken. And who is asked for a
+        // sign of life must give one: that we can write says nothing of the peer.
+        if (sent > 0 || self.transport.pending() < before) && !self.ready.asked {
             self.deadlines.touch(at.now);
         }
         self.sent += sent;
@@ -628,140 +504,5 @@ impl<P: Protocol> Connection<P> {
             out.drain(..self.sent);
             self.sent = 0;
         }
-    }
-
-    fn leave(&mut self, at: At, lent: &mut Lent) -> After {
-        if (!self.out.is_empty() || self.transport.is_pending()) && self.ready.writable {
-            let mut out = mem::take(&mut self.out);
-            match self.transport.flush(&out[self.sent..], &mut lent.transport) {
-                Ok(sent) => {
-                    self.sent += sent;
-                    self.ready.writable = self.sent == out.len() && !self.transport.is_pending();
-                    self.forget_sent(&mut out);
-                    self.out = out;
-                    // As long as the peer takes what we say, it is heard out.
-                    self.deadlines.leave(at.now + LEAVING);
-                }
-                Err(_) => return self.left(),
-            }
-        }
-        if let State::Leaving { finished, .. } = &mut self.state
-            && self.out.is_empty()
-            && !self.transport.is_pending()
-            && !*finished
-        {
-            *finished = self.transport.finish();
-            self.ready.writable &= *finished;
-        }
-        for _ in 0..BUDGET / READ {
-            if self.ready.eof {
-                break;
-            }
-            match self.transport.fill(&mut lent.read, &mut lent.transport) {
-                Ok(Filled::Bytes { .. }) => {}
-                Ok(Filled::Empty) => return After::Keep,
-                Ok(Filled::Eof) | Err(_) => self.ready.eof = true,
-            }
-        }
-        // What the peer has said its last word about, it may still read.
-        match !self.out.is_empty() || self.transport.is_pending() {
-            true if self.ready.eof => After::Keep,
-            true => After::Again,
-            false => self.left(),
-        }
-    }
-
-    fn left(&mut self) -> After {
-        match mem::replace(&mut self.state, State::Connecting) {
-            State::Leaving { reason, opened, .. } => After::Closed(opened, reason),
-            _ => After::Closed(true, Reason::Ended),
-        }
-    }
-}
-
-/// What is to be done when the event, and with it the borrow of the machine, is gone.
-enum Todo {
-    Next,
-    Hold(ExchangeId),
-    Cancel(ExchangeId),
-    Switch(ExchangeId),
-    Stop(Stop),
-}
-
-/// Hands all events in `bytes` to the handler.
-#[allow(clippy::too_many_arguments)] // These are parts of one connection, borrowed apart.
-fn receive<P: Protocol, H: Handler<P>>(
-    state: &mut State<P>,
-    transport: &Transport,
-    at: At,
-    handler: &mut H,
-    bytes: &[u8],
-    eof: bool,
-    used: &mut usize,
-    out: &mut Vec<u8>,
-    need: &mut usize,
-) -> Stop {
-    let State::Open(protocol) = state else { return Stop::NeedData };
-    loop {
-        let input = Input { bytes: &bytes[*used..], eof };
-        // The event must be gone before the machine can be asked for anything else.
-        let todo = {
-            let (consumed, event) = match protocol.receive(input, out) {
-                Ok(step) => step,
-                Err(error) => return Stop::Closed(Reason::Protocol(error)),
-            };
-            *used += consumed;
-            match event {
-                Event::NeedData { at_least } => {
-                    *need = at_least.max(bytes.len() - *used + 1);
-                    Todo::Stop(Stop::NeedData)
-                }
-                Event::Progress => Todo::Next,
-                Event::Paused => Todo::Stop(Stop::Paused),
-                Event::Message { id, message, done } => match handler.on_message(at, Some(id), message, done) {
-                    Flow::Hold if !done => Todo::Hold(id),
-                    Flow::Cancel if !done => Todo::Cancel(id),
-                    _ => Todo::Next,
-                },
-                Event::Push(message) => {
-                    handler.on_message(at, None, message, true);
-                    Todo::Next
-                }
-                Event::Failed { id, error, replay } => {
-                    handler.on_failed(at, id, &Reason::Protocol(error), replay);
-                    Todo::Next
-                }
-                Event::StartTls => Todo::Stop(Stop::StartTls),
-                Event::Switched { id } => Todo::Switch(id),
-                Event::Closed => Todo::Stop(Stop::Closed(Reason::Finished)),
-            }
-        };
-        match todo {
-            Todo::Next => {}
-            Todo::Stop(stop) => return stop,
-            Todo::Hold(id) => protocol.hold(id),
-            Todo::Cancel(id) => {
-                if !protocol.cancel(id, out) {
-                    return Stop::Closed(Reason::Owner);
-                }
-            }
-            Todo::Switch(id) => match handler.switched(at, id) {
-                // The unread bytes stay where they are: they are the new machine's.
-                Some(next) => {
-                    *protocol = next;
-                    protocol.connected(transport.established(), out);
-                }
-                None => return Stop::Closed(Reason::Finished),
-            },
-        }
-    }
-}
-
-/// Tells the handler of every exchange that a machine leaves behind.
-fn disown<P: Protocol, H: Handler<P>>(protocol: &mut P, at: At, handler: &mut H, reason: &Reason) {
-    // The rule of the end, for all machines: what was open when the stream ended was cut off.
-    const CUT_OFF: &Reason = &Reason::Protocol(Error::UnexpectedEof);
-    while let Some((id, replay)) = protocol.unfinished() {
-        handler.on_failed(at, id, if matches!(reason, Reason::Ended) { CUT_OFF } else { reason }, replay);
     }
 }
