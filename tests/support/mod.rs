@@ -6,6 +6,10 @@
 
 mod apache;
 pub(crate) mod counting;
+#[cfg(feature = "http2")]
+#[path = "../../protocols/tests/http2/frames.rs"]
+pub(crate) mod frames;
+mod h2;
 mod memory;
 mod names;
 mod nghttpd;
@@ -23,6 +27,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 pub(crate) use apache::Apache;
+pub(crate) use h2::H2;
 pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
 pub(crate) use names::{Asked, NameServer, Nsd, Says};
 pub(crate) use nghttpd::Nghttpd;
