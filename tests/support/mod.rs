@@ -17,6 +17,7 @@ mod nginx;
 mod peer;
 mod process;
 mod python;
+mod stunnel;
 pub(crate) mod tls;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub(crate) use nginx::Nginx;
 pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
+pub(crate) use stunnel::Stunnel;
 
 /// How long anything may take before it counts as hanging. Far more than it needs on a busy machine: nothing waits for it
 /// that works.
