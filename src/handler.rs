@@ -120,7 +120,7 @@ pub struct Sender<'a, P> {
     pub(crate) now: Moment,
     pub(crate) sent: bool,
     pub(crate) close: bool,
-    pub(crate) linger: bool,
+    pub(crate) linger: Option<Duration>,
 }
 
 // What is sent may be a secret.
@@ -165,10 +165,11 @@ impl<P: Protocol> Sender<'_, P> {
         self.deadlines.set_silence(silence, self.now);
     }
 
-    /// What is sent may wait until the sockets were looked at once more, without waiting for them: where answers are on
-    /// their way, more of them may be there by then, and one write does for several requests.
-    pub fn linger(&mut self) {
-        self.linger = true;
+    /// What is sent may wait for so long: where answers are on their way, more of them may come by then, and one write does
+    /// for several requests. With [`Duration::ZERO`] the sockets are looked at once more, without waiting for them. Less
+    /// than a millisecond is kept to on Linux only. Where much is to be written, nothing waits.
+    pub fn linger(&mut self, most: Duration) {
+        self.linger = Some(most);
     }
 
     /// Closes the connection when everything is written.

@@ -27,14 +27,15 @@ impl Alarm {
         })
     }
 
-    /// How long a poll may wait for it, after arming what can be armed.
-    pub(crate) fn wait(&mut self, now: Moment) -> Option<Duration> {
-        if self.due == Moment::NEVER {
+    /// How long a poll may wait for it, or for something else that is due before, after arming what can be armed.
+    pub(crate) fn wait(&mut self, before: Moment, now: Moment) -> Option<Duration> {
+        let due = self.due.min(before);
+        if due == Moment::NEVER {
             return None;
         }
-        let wait = self.due.since(now);
+        let wait = due.since(now);
         #[cfg(target_os = "linux")]
-        if !wait.is_zero() && self.timer.set(self.due, wait) {
+        if !wait.is_zero() && self.timer.set(due, wait) {
             return None;
         }
         Some(wait)

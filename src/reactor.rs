@@ -142,6 +142,8 @@ struct Inner<P> {
     connections: Slab<Connection<P>>,
     /// Connections that have more to do although no readiness will be told.
     list: VecDeque<Key>,
+    /// Connections that wait for more before they write, and until when. Those that wrote leave their entries behind.
+    lingering: VecDeque<(Moment, Key)>,
     alarms: Alarms,
     lent: Lent,
     generation: u32,
@@ -204,6 +206,7 @@ impl<P: Protocol> Reactor<P> {
         let inner = Inner {
             connections: Slab::new(),
             list: VecDeque::new(),
+            lingering: VecDeque::new(),
             alarms: Alarms::default(),
             lent: Lent::default(),
             generation: 0,
@@ -287,6 +290,11 @@ impl<P: Protocol> Reactor<P> {
                 inner.drive(key, handler);
             }
         }
+        while inner.next_lingering() <= inner.now {
+            if let Some((_, key)) = inner.lingering.pop_front() {
+                inner.drive(key, handler);
+            }
+        }
         while let Some((due, key)) = inner.alarms.pop(inner.now) {
             inner.ring(due, key, handler);
         }
@@ -367,8 +375,9 @@ impl<P: Protocol> Reactor<P> {
     pub fn next_deadline(&self) -> Option<Instant> {
         let now = self.inner.now;
         let accept = self.listeners.wait().map_or(Moment::NEVER, |wait| now + wait);
-        let due =
-            if self.inner.list.is_empty() { self.inner.alarms.next().min(self.alarm.due).min(accept) } else { now };
+        let lingering = self.inner.lingering.front().map_or(Moment::NEVER, |(until, _)| *until);
+        let alarms = self.inner.alarms.next().min(self.alarm.due).min(lingering);
+        let due = if self.inner.list.is_empty() { alarms.min(accept) } else { now };
         (due != Moment::NEVER).then(|| self.inner.start + due.since(Moment::START))
     }
 
@@ -420,7 +429,8 @@ impl<P: Protocol> Reactor<P> {
             Moment::NEVER => None,
             due => Some(due.since(now)),
         };
-        [timeout, alarms, self.alarm.wait(now), self.listeners.wait()].into_iter().flatten().min()
+        let lingering = self.inner.next_lingering();
+        [timeout, alarms, self.alarm.wait(lingering, now), self.listeners.wait()].into_iter().flatten().min()
     }
 }
 
@@ -473,6 +483,17 @@ impl<P: Protocol> Inner<P> {
         self.connections.get_mut(key.index()).filter(|connection| connection.generation == key.generation())
     }
 
+    /// When the next connection that lingers must write.
+    fn next_lingering(&mut self) -> Moment {
+        while let Some((until, key)) = self.lingering.front().copied() {
+            if self.get(key).and_then(|connection| connection.lingers_until()) == Some(until) {
+                return until;
+            }
+            self.lingering.pop_front();
+        }
+        Moment::NEVER
+    }
+
     fn list(&mut self, key: Key) {
         if let Some(connection) = self.get(key)
             && !mem::replace(&mut connection.listed, true)
@@ -511,6 +532,16 @@ impl<P: Protocol> Inner<P> {
             After::Again => {
                 connection.deadlines.arm(&mut self.alarms, key);
                 self.list(key);
+            }
+            After::Linger(until) if until <= now => {
+                connection.deadlines.arm(&mut self.alarms, key);
+                self.list(key);
+            }
+            After::Linger(until) => {
+                connection.deadlines.arm(&mut self.alarms, key);
+                if self.lingering.back().is_none_or(|last| *last != (until, key)) {
+                    self.lingering.push_back((until, key));
+                }
             }
             After::Closed(opened, reason) => self.remove(at, opened, &reason, handler),
         }

@@ -24,6 +24,7 @@ struct Hand {
     flows: VecDeque<Flow>,
     upgrade: Option<Client>,
     depth: u16,
+    linger: Option<Duration>,
     pulls: usize,
     messages: usize,
     bytes: u64,
@@ -61,6 +62,9 @@ impl Handler<Client> for Hand {
 
     fn pull(&mut self, _at: At, to: &mut Sender<'_, Client>) {
         self.pulls += 1;
+        if let Some(most) = self.linger {
+            to.linger(most);
+        }
         while to.slots() > 0
             && let Some((id, head, parts)) = self.queue.pop_front()
         {
@@ -139,6 +143,41 @@ fn turn_idly(reactor: &mut Reactor<Client>, hand: &mut Hand) {
     for _ in 0..20 {
         reactor.turn(Some(Duration::from_millis(5)), hand).expect("the loop works");
     }
+}
+
+#[test]
+fn what_lingers_leaves_with_what_comes_meanwhile_and_in_time_by_itself() {
+    let peer = Peer::echo();
+    let (mut reactor, mut hand) = (Reactor::new().unwrap(), Hand { depth: 8, ..Hand::default() });
+    let key = connect(&mut reactor, &peer);
+    hand.get(1, "/1");
+    turn_until(&mut reactor, &mut hand, |hand| hand.done.len() == 1);
+
+    // Nothing else happens: it is written when its time is up.
+    for most in [Duration::ZERO, Duration::from_micros(100), Duration::from_millis(30)] {
+        hand.linger = Some(most);
+        let before = hand.done.len();
+        hand.get(2, "/2");
+        reactor.wake(key);
+        turn_until(&mut reactor, &mut hand, |hand| hand.done.len() > before);
+    }
+
+    // What waits for an hour waits; what is large takes it along.
+    hand.linger = Some(Duration::from_secs(3_600));
+    hand.get(3, "/3");
+    reactor.wake(key);
+    turn_idly(&mut reactor, &mut hand);
+    let before = hand.done.len();
+    assert!(reactor.next_deadline().is_some(), "somebody else's loop must know when to turn");
+    assert_eq!(peer.requests(), before, "it waits");
+    // So much does not wait.
+    let mut head = PreparedRequest::new("GET", "/4", "hand").unwrap();
+    for number in 0..20 {
+        head.field(&format!("x-{number}"), &[b'x'; 1_000]).unwrap();
+    }
+    hand.queue.push_back((ExchangeId(4), head, None));
+    reactor.wake(key);
+    turn_until(&mut reactor, &mut hand, |hand| hand.done.len() == before + 2);
 }
 
 #[test]

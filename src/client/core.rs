@@ -345,7 +345,7 @@ impl Handler<Wire> for Core {
             return to.close();
         }
         if self.pool.connections[connection].in_flight > 0 {
-            to.linger();
+            to.linger(Duration::ZERO);
         }
         while to.slots() > 0 {
             if !self.has_waiting(route) {

@@ -74,11 +74,21 @@ pub(crate) struct Ready {
     told: bool,
     /// The handler is asked for requests even where there is no room: the connection is new, or was woken.
     woken: bool,
-    /// What is in `out` may wait for more looks at the socket, and so many were taken.
-    linger: bool,
-    looks: u8,
+    /// What is in `out` may wait for more looks at the socket.
+    linger: Linger,
     /// A sign of life was asked for, and nothing came since.
     asked: bool,
+}
+
+/// Whether what is to be written waits for more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Linger {
+    #[default]
+    No,
+    /// The handler allows it for so long.
+    May(std::time::Duration),
+    /// Until then at the latest.
+    Until(Moment),
 }
 
 // What is read and written may be a secret.
@@ -102,6 +112,8 @@ pub(crate) enum After {
     Keep,
     /// There is more to do; others first.
     Again,
+    /// What is to be written may wait for more, until then.
+    Linger(Moment),
     /// It is over: `opened`, and why.
     Closed(bool, Reason),
 }
@@ -112,9 +124,6 @@ const BUDGET: usize = 256 << 10;
 const READ: usize = 64 << 10;
 /// How long a peer may go on sending after we are done with it, and how much.
 const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
-/// What may linger waits for so many looks at the socket: each costs a fraction of a write. More than one brings no
-/// more that could be measured.
-const LOOKS: u8 = 1;
 /// So much waits for another look at the socket, and no more.
 const LINGER: usize = 16 << 10;
 
@@ -180,10 +189,27 @@ impl<P: Protocol> Connection<P> {
     pub(crate) fn is_over<H: Handler<P>>(&mut self, at: At, handler: &mut H) -> bool {
         let State::Open(protocol) = &mut self.state else { return true };
         let (out, deadlines) = (&mut self.out, &mut self.deadlines);
-        let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: false };
+        let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: None };
         let over = handler.on_deadline(at, &mut sender);
         self.ready.told = true;
         over || sender.close || self.deadlines.phase <= at.now
+    }
+
+    /// Until when it waits for more before it writes, if it does.
+    fn lingers(&self, now: Moment) -> Option<Moment> {
+        match self.ready.linger {
+            Linger::No => None,
+            Linger::May(most) => Some(now + most),
+            Linger::Until(until) => (now < until).then_some(until),
+        }
+    }
+
+    /// Until when it waits for more before it writes, since it was driven last.
+    pub(crate) fn lingers_until(&self) -> Option<Moment> {
+        match self.ready.linger {
+            Linger::Until(until) => Some(until),
+            _ => None,
+        }
     }
 
     /// Does everything that can be done now.
@@ -207,17 +233,16 @@ impl<P: Protocol> Connection<P> {
         let mut result = self.work(at, handler, &mut out, lent);
         // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
         let goodbye = result.is_err() && (!out.is_empty() || self.transport.is_pending());
-        if self.ready.linger
-            && self.ready.looks < LOOKS
-            && matches!(result, Ok(After::Keep))
+        if matches!(result, Ok(After::Keep))
             && !out.is_empty()
             && out.len() < LINGER
+            && let Some(until) = self.lingers(at.now)
         {
-            self.ready.looks += 1;
+            self.ready.linger = Linger::Until(until);
             self.out = out;
-            return After::Again;
+            return After::Linger(until);
         }
-        (self.ready.linger, self.ready.looks) = (false, 0);
+        self.ready.linger = Linger::No;
         let full = out.len() >= HIGH_WATER;
         let written = self.write(at, &mut out, lent);
         if let Err(error) = &written {
@@ -433,10 +458,12 @@ impl<P: Protocol> Connection<P> {
         let mut sent = false;
         if out.len() < HIGH_WATER && (mem::take(&mut self.ready.woken) || protocol.slots() > 0) {
             let deadlines = &mut self.deadlines;
-            let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: false };
+            let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: None };
             handler.pull(at, &mut sender);
             sent = sender.sent;
-            self.ready.linger |= sender.linger;
+            if let (Linger::No, Some(most)) = (self.ready.linger, sender.linger) {
+                self.ready.linger = Linger::May(most);
+            }
             if sender.close {
                 return Err(Reason::Owner);
             }

@@ -82,6 +82,10 @@ struct News {
 
 /// A server that refuses, or hangs up without a word, is asked again after this time.
 const REDIAL: Duration = Duration::from_millis(10);
+/// Where so many may be on their way at once on one connection, and three quarters of them are, the next may wait for
+/// others to leave with: the server has enough to do, and reads and answers them together.
+const MANY: usize = 16;
+const PATIENCE: Duration = Duration::from_micros(100);
 /// How often a quiet run looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);
 /// How often those who watch are told.
@@ -405,8 +409,11 @@ impl Handler<Wire> for Runner<'_> {
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let index = at.tag as u32;
-        if self.flights.oldest(&self.lines[index as usize].queue).is_some() {
-            to.linger();
+        let depth = usize::from(self.plan.depth);
+        if depth >= MANY && to.slots() * 4 <= depth {
+            to.linger(PATIENCE);
+        } else if self.flights.oldest(&self.lines[index as usize].queue).is_some() {
+            to.linger(Duration::ZERO);
         }
         while to.slots() > 0 && self.broken.is_none() {
             let Some(start) = self.next_start(at.now) else {
