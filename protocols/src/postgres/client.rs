@@ -380,7 +380,9 @@ impl Client {
                 return Ok(self.message(Message::Row(row), false));
             }
             (b'C', _, Answer::Begins | Answer::Rows | Answer::Copied) if runs => Message::Complete(Tag::new(body)?),
-            (b'C', _, Answer::CopyIn) if runs && self.copy.is_none_or(|copy| copy.ended) => {
+            // Whether we are through must not matter: what is on its way would depend on the pieces that came.
+            (b'C', _, Answer::CopyIn) if runs => {
+                self.copy.iter_mut().for_each(|copy| copy.ended = true);
                 Message::Complete(Tag::new(body)?)
             }
             (b'I', _, Answer::Begins) if runs => Message::Empty,

@@ -62,6 +62,21 @@ fn a_server_that_gives_up_is_sent_no_more() {
 }
 
 #[test]
+fn a_server_that_has_enough_is_sent_no_more() {
+    let run = splits(&[message(b'G', FORMAT), complete("COPY 1"), ready("I")].concat(), true, copying);
+    assert_eq!(told(&run), ["0 copy in Text", "0 COPY 1", "0 ready Idle done"]);
+    let mut side = quiet(Limits::default());
+    send(&mut side, 0, Request::CopyIn("COPY t FROM STDIN"));
+    side.receive(&[message(b'G', FORMAT), complete("COPY 0")].concat(), false);
+    assert_eq!(side.machine.wants_data(), None);
+    // A second COPY in the same query has no data of its own.
+    side.take_out();
+    side.receive(&message(b'G', FORMAT), false);
+    assert_eq!(side.take_out(), message(b'f', "no data is to come\0"));
+    drop(side.finish());
+}
+
+#[test]
 fn an_end_before_the_beginning_is_said_when_it_begins() {
     let start = || {
         let mut side = quiet(Limits::default());
