@@ -73,7 +73,7 @@ pub struct RowDescription<'a> {
 }
 
 /// A column of a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Column<'a> {
     /// Its name, in the encoding of the client.
@@ -104,6 +104,12 @@ impl<'a> Column<'a> {
             type_modifier: reader.take().map(i32::from_be_bytes)?,
             format: Format::of(reader.u16()?)?,
         })
+    }
+}
+
+impl fmt::Debug for Column<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\" of type {} in {:?}", self.name.escape_ascii(), self.type_oid, self.format)
     }
 }
 
