@@ -32,7 +32,8 @@
 //!
 //! One thread at a time: a [`Client`] can be sent to another thread but not shared; a [`Handle`] can. Nothing blocks but
 //! [`Client::turn`] without a limit and what is built on it. Callbacks run between turns, handlers of the reactor inside
-//! them: what they do is what the loop waits for. A wake-up is never lost. Errors are input, panics are bugs.
+//! them, and so do readers and files of bodies and the callbacks of streamed ones: what they do is what the loop waits
+//! for. A wake-up is never lost. Errors are input, panics are bugs.
 
 mod buffer;
 #[cfg(feature = "client")]

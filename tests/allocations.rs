@@ -30,7 +30,9 @@ fn assert_no_allocation_per_request(name: &str, plan: &Plan) {
     // Lazily made statics are made here.
     allocations(plan, 100);
     let (once, twice) = (allocations(plan, 10_000), allocations(plan, 20_000));
-    assert!(twice <= once + CHANCE, "{name}: {once} allocations in 10,000 requests, {twice} in 20,000");
+    // The tables of header compression grow when the date changes for the first time: once on each connection.
+    let chance = if name.starts_with("HTTP/2") { CHANCE + 20 * 10 } else { CHANCE };
+    assert!(twice <= once + chance, "{name}: {once} allocations in 10,000 requests, {twice} in 20,000");
 }
 
 #[test]
@@ -56,4 +58,26 @@ fn a_request_allocates_nothing() {
     assert_no_allocation_per_request("with templates", &get("/page?{seq}&{rand:1:1000}&{uuid}").connections(10));
     let post = get("/2").method("POST").header("x-id", "{seq}").body("{bytes:1000}");
     assert_no_allocation_per_request("with a body", &post.connections(10));
+    over_http2();
+}
+
+#[cfg(not(feature = "http2"))]
+fn over_http2() {}
+
+#[cfg(feature = "http2")]
+fn over_http2() {
+    use aquests::Versions;
+
+    let folder = Folder::new();
+    folder.write("page", "x".repeat(4_096));
+    let locations = r#"keepalive_requests 1000000; location = /2 { return 200 "ok"; }"#;
+    let nginx = Nginx::http2(folder, locations);
+    let get = |path: &str| Plan::new(&nginx.url(path)).expect("this URL is good").versions(Versions::Http2);
+    assert_no_allocation_per_request("HTTP/2, one stream", &get("/2").connections(10));
+    assert_no_allocation_per_request("HTTP/2, many streams", &get("/2").connections(2).depth(100));
+    assert_no_allocation_per_request("HTTP/2, a page", &get("/page").connections(10).depth(10));
+    let seq = get("/page?{seq}").header("x-id", "{uuid}");
+    assert_no_allocation_per_request("HTTP/2, with templates", &seq.connections(5).depth(20));
+    let post = get("/2").method("POST").body("{bytes:1000}");
+    assert_no_allocation_per_request("HTTP/2, with a body", &post.connections(5).depth(20));
 }

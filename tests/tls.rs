@@ -7,9 +7,9 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use aquests::{Client, Error, ErrorKind, Request, TlsSettings};
+use aquests::{Client, Error, ErrorKind, Request, TlsSettings, Versions};
 use support::tls::{Authority, Identity, Wanted};
-use support::{Folder, Nginx, Peer, Server, must_end};
+use support::{Folder, Nginx, Peer, Server, Stunnel, must_end};
 
 /// The bodies that came, or the errors, by request id.
 fn fetch(client: &mut Client) -> Vec<Result<String, Error>> {
@@ -117,6 +117,48 @@ fn a_chain_is_followed_to_the_root_and_a_gap_in_it_is_not_bridged() {
         let error = get(&mut client(trusting(&root)), nginx.url("/")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls);
         assert!(error.to_string().contains("signed by an unknown authority"), "{error}");
+    });
+}
+
+#[test]
+fn stunnel_leads_to_servers_that_know_no_tls() {
+    must_end(|| {
+        let (authority, clients) = (Authority::new("root"), Authority::new("clients"));
+        let nginx = Nginx::serve(Folder::new(), "location / { dav_methods PUT; }");
+        let me = clients.issue(&Wanted { names: &["me"], client: true, ..Wanted::default() });
+        let body = "stunnel ".repeat(1 << 18);
+        for version in ["TLSv1.2", "TLSv1.3"] {
+            let own = folder(&authority.localhost());
+            own.write("clients.pem", &clients.pem);
+            let clients = own.path().join("clients.pem");
+            let options = format!("sslVersion = {version}\nverifyChain = yes\nCAfile = {}", clients.display());
+            let stunnel = Stunnel::to(nginx.port(), own, &options);
+            let mine = trusting(&authority).identity_pem(me.chain.as_str(), me.key.as_str());
+            let mut known = client(mine);
+            known.send(Request::put(stunnel.url("/file")).body(body.clone())).unwrap();
+            assert!(fetch(&mut known)[0].is_ok());
+            for _ in 0..20 {
+                known.get(stunnel.url("/file")).unwrap();
+            }
+            assert!(fetch(&mut known).into_iter().all(|answer| answer.unwrap() == body), "{version}");
+            let error = get(&mut client(trusting(&authority)), stunnel.url("/file")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Tls, "{version}: {error}");
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_ends_with_the_connection_is_whole_behind_stunnel() {
+    must_end(|| {
+        // No length: only close_notify tells that this is all (RFC 8446 §6.1).
+        let peer = Peer::start(|conn| {
+            conn.request()?;
+            conn.send("HTTP/1.1 200 OK\r\n\r\nall of it")
+        });
+        let authority = Authority::new("root");
+        let stunnel = Stunnel::to(peer.address().port(), folder(&authority.localhost()), "");
+        let mut client = Client::builder().tls(trusting(&authority)).versions(Versions::Http1).build().unwrap();
+        assert_eq!(get(&mut client, stunnel.url("/")).unwrap(), "all of it");
     });
 }
 

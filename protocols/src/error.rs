@@ -90,11 +90,26 @@ impl fmt::Display for Error {
             Error::TooLarge(limit) => write!(f, "{} over {}", limit.what, limit.value),
             Error::UnexpectedEof => f.write_str("the connection ended in the middle of a message"),
             Error::Violation(violation) => violation.fmt(f),
-            Error::Reset { code } => write!(f, "the peer ended the exchange with code {code}"),
-            Error::GoneAway { code } => write!(f, "the peer goes away, with code {code}, and has not acted on it"),
+            Error::Reset { code } => write!(f, "the peer ended the exchange with code {}", Code(*code)),
+            Error::GoneAway { code } => {
+                write!(f, "the peer goes away, with code {}, and has not acted on it", Code(*code))
+            }
             Error::Skipped => f.write_str("not run, because a request before it had failed"),
             Error::Rejected => f.write_str("the peer rejected the connection"),
         }
+    }
+}
+
+/// A code with its name, where it has one. Those of HTTP/2 are below 0x100, where HTTP/3 has none (RFC 9114 §8.1).
+struct Code(u64);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[cfg(feature = "http2")]
+        if let Some(name) = u32::try_from(self.0).ok().and_then(|code| crate::http2::Code(code).name()) {
+            return write!(f, "{} ({name})", self.0);
+        }
+        self.0.fmt(f)
     }
 }
 

@@ -74,18 +74,11 @@ pub(crate) struct Ready {
     told: bool,
     /// The handler is asked for requests even where there is no room: the connection is new, or was woken.
     woken: bool,
-    /// What is in `out` may wait for one more look at the socket.
-    linger: Linger,
+    /// What is in `out` may wait for more looks at the socket, and so many were taken.
+    linger: bool,
+    looks: u8,
     /// A sign of life was asked for, and nothing came since.
     asked: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Linger {
-    #[default]
-    No,
-    May,
-    Did,
 }
 
 // What is read and written may be a secret.
@@ -119,6 +112,9 @@ const BUDGET: usize = 256 << 10;
 const READ: usize = 64 << 10;
 /// How long a peer may go on sending after we are done with it, and how much.
 const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
+/// What may linger waits for so many looks at the socket: each costs a fraction of a write. More than one brings no
+/// more that could be measured.
+const LOOKS: u8 = 1;
 /// So much waits for another look at the socket, and no more.
 const LINGER: usize = 16 << 10;
 
@@ -211,16 +207,17 @@ impl<P: Protocol> Connection<P> {
         let mut result = self.work(at, handler, &mut out, lent);
         // What is left to say when the machine is done is a goodbye, and the peer must be able to hear it.
         let goodbye = result.is_err() && (!out.is_empty() || self.transport.is_pending());
-        if self.ready.linger == Linger::May
+        if self.ready.linger
+            && self.ready.looks < LOOKS
             && matches!(result, Ok(After::Keep))
             && !out.is_empty()
             && out.len() < LINGER
         {
-            self.ready.linger = Linger::Did;
+            self.ready.looks += 1;
             self.out = out;
             return After::Again;
         }
-        self.ready.linger = Linger::No;
+        (self.ready.linger, self.ready.looks) = (false, 0);
         let full = out.len() >= HIGH_WATER;
         let written = self.write(at, &mut out, lent);
         if let Err(error) = &written {
@@ -439,9 +436,7 @@ impl<P: Protocol> Connection<P> {
             let mut sender = Sender { protocol, out, deadlines, now: at.now, sent: false, close: false, linger: false };
             handler.pull(at, &mut sender);
             sent = sender.sent;
-            if sender.linger && self.ready.linger == Linger::No {
-                self.ready.linger = Linger::May;
-            }
+            self.ready.linger |= sender.linger;
             if sender.close {
                 return Err(Reason::Owner);
             }

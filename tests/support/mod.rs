@@ -6,6 +6,10 @@
 
 mod apache;
 pub(crate) mod counting;
+#[cfg(feature = "http2")]
+#[path = "../../protocols/tests/http2/frames.rs"]
+pub(crate) mod frames;
+mod h2;
 mod memory;
 mod names;
 mod nghttpd;
@@ -13,6 +17,7 @@ mod nginx;
 mod peer;
 mod process;
 mod python;
+mod stunnel;
 pub(crate) mod tls;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +27,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 pub(crate) use apache::Apache;
+pub(crate) use h2::H2;
 pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
 pub(crate) use names::{Asked, NameServer, Nsd, Says};
 pub(crate) use nghttpd::Nghttpd;
@@ -29,6 +35,7 @@ pub(crate) use nginx::Nginx;
 pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
+pub(crate) use stunnel::Stunnel;
 
 /// How long anything may take before it counts as hanging. Far more than it needs on a busy machine: nothing waits for it
 /// that works.

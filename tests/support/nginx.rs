@@ -82,6 +82,7 @@ impl Nginx {
 
 const CERTIFICATE: &str = "ssl_certificate server.pem; ssl_certificate_key server.key;";
 
+/// The unix socket first: sockets are opened in this order, and whoever waits for the port waits for both.
 fn configuration(folder: &Path, port: u16, locations: &str, listen: &str) -> String {
     let folder = folder.display();
     format!(
@@ -104,8 +105,8 @@ fn configuration(folder: &Path, port: u16, locations: &str, listen: &str) -> Str
             client_body_buffer_size 64m;
             keepalive_timeout 600s;
             server {{
-                listen 127.0.0.1:{port}{listen} backlog=4096;
                 listen unix:{folder}/socket{listen};
+                listen 127.0.0.1:{port}{listen} backlog=4096;
                 root {folder};
                 {locations}
             }}

@@ -1,7 +1,7 @@
 //! Servers as child processes: ended by their own pid when dropped, and by the system when this process dies.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -45,6 +45,21 @@ impl Server {
         }
         let (status, complaint) = last.expect("there was a first time");
         panic!("{} ended at its start with {status}: {complaint}", program.display());
+    }
+
+    /// Starts a server of ours, which takes a port from the system and says on its first line which. `build` is the line
+    /// that builds it where it is missing.
+    pub(crate) fn announced(program: &Path, build: &str, arguments: &[&str]) -> Self {
+        assert!(program.is_file(), "{} is missing; build it with: {build}", program.display());
+        let mut command = Command::new(find("setpriv", "util-linux"));
+        command.args(["--pdeathsig", "TERM", "--"]).arg(program).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = spawn(command).unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("it was piped"));
+        stdout.read_line(&mut line).expect("its first line can be read");
+        let port = line.trim().parse().unwrap_or_else(|_| panic!("{} said no port: '{line}'", program.display()));
+        Self { child, port }
     }
 
     /// Its end, if it came before it accepted.

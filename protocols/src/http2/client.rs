@@ -87,8 +87,9 @@ impl Protocol for Client {
         if self.slots() == 0 {
             return Err(Refused::NotNow);
         }
+        let length = promised(body, !traits.may_have_body);
         if let Some(most) = self.connection.peer.head
-            && Heads::size(request.head, self.connection.tls) > most as usize
+            && Heads::size(request.head, self.connection.tls, length) > most as usize
         {
             // §6.5.2: the server would refuse it, or drop the stream without a word.
             return Err(Refused::Misuse("the head is larger than the server takes (SETTINGS_MAX_HEADER_LIST_SIZE)"));
@@ -96,7 +97,6 @@ impl Protocol for Client {
         let last = body == Body::EMPTY && !traits.connect;
         let number = self.connection.number;
         let start = frame::headers::begin(out);
-        let length = promised(body, !traits.may_have_body);
         self.connection.heads.request(request.head, self.connection.tls, length, out);
         frame::headers::finish(start, number, last, self.connection.peer.frame, out);
         let stream = self.open(id, request.head);

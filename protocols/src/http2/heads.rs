@@ -56,16 +56,19 @@ impl Heads {
     }
 
     /// The size of a request's head, as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2): names and values, and
-    /// 32 for each field. The field that tells the length of the body is not counted.
-    pub(super) fn size(head: &PreparedRequest, tls: bool) -> usize {
+    /// 32 for each field.
+    pub(super) fn size(head: &PreparedRequest, tls: bool, length: Option<u64>) -> usize {
         const EACH: usize = 32;
         // `:authority` has its value from the first line, `host`.
         let pseudo =
             ":method:schemehttp:path".len() + usize::from(tls) + head.method().len() + head.target().len() + 3 * EACH;
         let longer = ":authority".len() - "host".len();
+        let length = length
+            .map_or(0, |length| "content-length".len() + length.checked_ilog10().unwrap_or(0) as usize + 1 + EACH);
         lines(head.fields().block()).map(|(name, value)| name.len() + value.len() + EACH).sum::<usize>()
             + pseudo
             + longer
+            + length
     }
 
     pub(super) fn response(&mut self, head: &PreparedResponse, length: Option<u64>, out: &mut Vec<u8>) {

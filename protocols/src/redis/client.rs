@@ -184,7 +184,7 @@ impl Client {
         if !plain || self.last || !matches!(self.state, State::Value) {
             return None;
         }
-        let length = self.scan.short(bytes, &self.limits)?;
+        let length = Scan::short(bytes, &self.limits)?;
         self.scan.used();
         (self.heard, self.turned_away) = (true, false);
         self.commands.pop_front();

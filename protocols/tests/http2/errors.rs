@@ -74,7 +74,7 @@ fn errors_say_what_it_was() {
             "header compression: an integer that is too large (RFC 7541 §5.1)",
         ),
         (Error::TooLarge(limit), "PING frames over 1000"),
-        (Error::GoneAway { code: 11 }, "the peer goes away, with code 11, and has not acted on it"),
+        (Error::GoneAway { code: 11 }, "the peer goes away, with code 11 (ENHANCE_YOUR_CALM), and has not acted on it"),
     ] {
         assert_eq!(error.to_string(), words);
     }

@@ -195,4 +195,14 @@ fn a_head_that_the_server_would_not_take_is_not_sent() {
         assert_eq!((sent.is_ok(), out.len() > before), (taken, taken), "{most}: {sent:?}");
         assert!(sent.is_ok() || matches!(sent, Err(Refused::Misuse(_))), "it never will: {sent:?}");
     }
+    // And content-length: 12.
+    head = PreparedRequest::new("POST", "/", "h").unwrap();
+    let body = Body::Whole(&[0; 12]);
+    for (most, taken) in [(EXACT - 34 + 1 + 48, true), (EXACT - 34 + 1 + 47, false)] {
+        let (mut client, mut out) = (Client::new(), Vec::new());
+        client.connected(Established::default(), &mut out);
+        client.receive(Input { bytes: &settings(&[(MAX_HEADER_LIST_SIZE, most)]), eof: false }, &mut out).unwrap();
+        let sent = client.send(ExchangeId(0), Request { head: &head, body }, &mut out);
+        assert_eq!(sent.is_ok(), taken, "{most}: {sent:?}");
+    }
 }

@@ -36,6 +36,45 @@ fn one_that_is_given_up_behind_another_is_read_and_dropped() {
     assert_eq!(told(&run), ["0 +a\\r\\n done", "2 -ERR c\\r\\n done"]);
 }
 
+/// The replies that come most take a shorter way through the machine, which must not be past anything.
+#[test]
+fn short_replies_are_dropped_and_held_and_end_what_others_end() {
+    for reply in ["+OK\r\n", ":1\r\n", "$1\r\nb\r\n"] {
+        let line = reply.as_bytes().escape_ascii();
+        let run = splits(reply.repeat(3).as_bytes(), true, || {
+            let mut side = sent(Client::new(), &["GET a", "GET b", "GET c"]);
+            assert!(side.machine.cancel(ExchangeId(1), &mut side.out));
+            side
+        });
+        assert_eq!(told(&run), [format!("0 {line} done"), format!("2 {line} done")]);
+        let mut side = sent(Client::new(), &["GET a"]);
+        side.machine.hold(ExchangeId(0));
+        side.receive(reply.as_bytes(), false);
+        assert!(side.take_events().is_empty());
+        side.machine.resume(ExchangeId(0), &mut side.out);
+        side.machine.close(&mut side.out);
+        side.receive(b"", false);
+        assert_eq!(told(&side.finish()), [format!("0 {line} done"), "closed".into()]);
+        // Two commands of one exchange, which has one slot.
+        let mut side = quiet(Client::new());
+        let command = PreparedCommand::new(["GET", "a"]).unwrap().then(["GET", "b"]).unwrap();
+        side.machine.send(ExchangeId(0), Request::Prepared(&command), &mut side.out).unwrap();
+        side.receive(reply.as_bytes(), false);
+        assert_eq!(side.machine.slots(), 0);
+        side.receive(reply.as_bytes(), false);
+        assert_eq!(side.machine.slots(), 1);
+        assert_eq!(told(&side.finish()), [format!("0 {line}"), format!("0 {line} done")]);
+        // In a long string they are text.
+        let run = splits(format!("$15\r\n{:15}\r\n", reply.repeat(2)).as_bytes(), true, || {
+            sent(Client::new().limits(Limits::default().parts(9)), &["GET a"])
+        });
+        assert_eq!(
+            told(&run)[1],
+            format!("0 \"{}\" done", format!("{:15}", reply.repeat(2)).as_bytes().escape_ascii())
+        );
+    }
+}
+
 #[test]
 fn one_that_is_given_up_holds_nobody() {
     let run = splits(b"+a\r\n$4\r\nabcd\r\n+c\r\n", true, || {
