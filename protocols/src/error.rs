@@ -56,6 +56,9 @@ pub enum Violation {
     /// See [`redis::Violation`](crate::redis::Violation).
     #[cfg(feature = "redis")]
     Redis(crate::redis::Violation),
+    /// See [`postgres::Violation`](crate::postgres::Violation).
+    #[cfg(feature = "postgres")]
+    Postgres(crate::postgres::Violation),
     /// A rule of a protocol that lives outside this crate, in words.
     Other(&'static str),
 }
@@ -119,6 +122,8 @@ impl fmt::Display for Violation {
             Violation::Http2(violation) => violation.fmt(f),
             #[cfg(feature = "redis")]
             Violation::Redis(violation) => violation.fmt(f),
+            #[cfg(feature = "postgres")]
+            Violation::Postgres(violation) => violation.fmt(f),
             Violation::Other(words) => f.write_str(words),
         }
     }
