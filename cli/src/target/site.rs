@@ -36,6 +36,8 @@ pub(super) struct Site {
 /// The exchanges of one connection: one in HTTP/1.1, many in HTTP/2.
 #[derive(Debug, Default)]
 struct Visitor {
+    /// Which connection it is, of all that ever had this place.
+    key: Option<Key>,
     /// By their names, which grow.
     slots: Vec<Slot>,
     /// Those that something can be said to.
@@ -116,7 +118,9 @@ impl Site {
         let now = reactor.now();
         while let Some(Reverse((_, key, id))) = self.delays.peek().filter(|Reverse((due, ..))| *due <= now) {
             let visitor = &mut self.visitors[key.index()];
-            if let Some(slot) = visitor.get(*id)
+            // Whoever waited for it may be gone, and another in the same place whose exchanges have the same names.
+            if visitor.key == Some(*key)
+                && let Some(slot) = visitor.get(*id)
                 && matches!(slot.state, State::Delayed)
             {
                 slot.state = State::Ready(Route::Root);
@@ -243,6 +247,7 @@ impl Handler<Wire> for Site {
             self.visitors.resize_with(index + 1, Visitor::default);
         }
         let visitor = &mut self.visitors[index];
+        visitor.key = Some(at.key);
         visitor.plain = !established.tls;
         visitor.slots.clear();
         visitor.ready.clear();
@@ -462,5 +467,21 @@ mod tests {
             drop((client, second));
             served.until("the clients went away", |site| site.visitors.iter().all(|visitor| visitor.slots.is_empty()));
         }
+    }
+
+    #[test]
+    fn a_delay_of_a_client_that_is_gone_delays_nobody_else() {
+        let mut served = Served::new();
+        let ask = |path| [HELLO, &headers(1, "GET", path, true)].concat();
+        let first = served.connect(&ask("/delay/500"));
+        let waits = |site: &Site| site.visitors.iter().filter(|visitor| !visitor.slots.is_empty()).count();
+        served.until("the first does not ask", |site| waits(site) == 1);
+        drop(first);
+        served.until("the first does not leave", |site| waits(site) == 0);
+        let second = served.connect(&ask("/delay/800"));
+        served.until("the second does not ask", |site| waits(site) == 1);
+        assert_eq!(served.site.visitors.len(), 1, "it has the place of the first");
+        served.until_sent(&second, 1, &answered(1, false));
+        assert!(served.site.delays.is_empty(), "nobody is answered before the time");
     }
 }
