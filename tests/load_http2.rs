@@ -75,6 +75,21 @@ fn the_upgrade_is_asked_for_on_each_connection_and_a_server_may_decline() {
 }
 
 #[test]
+fn a_server_that_switches_to_something_else_has_answered() {
+    for protocol in ["upgrade: websocket\r\n", "upgrade: h2\r\n", ""] {
+        let peer = Peer::start(move |conn| {
+            conn.request()?;
+            conn.send(format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n{protocol}\r\n"))?;
+            conn.stall()
+        });
+        let report = load(Plan::new(&peer.url("/")).unwrap().upgrade(true).connections(2).requests(10));
+        assert_eq!(report.statuses(), &BTreeMap::from([(101, 10)]), "{protocol:?}: {report}");
+        assert_eq!(report.versions(), &BTreeMap::from([(Version::Http11, 10)]), "{protocol:?}: {report}");
+        assert_eq!(report.errors(), &BTreeMap::new(), "{protocol:?}: {report}");
+    }
+}
+
+#[test]
 fn a_late_answer_costs_its_stream_and_not_its_connection() {
     // Every answer comes at once but the third, which never does.
     let peer = Peer::start(|conn| {

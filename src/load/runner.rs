@@ -70,6 +70,9 @@ struct Line {
     dialed: usize,
     /// The next request is to ask for HTTP/2.
     asks: bool,
+    /// The server agreed to that.
+    #[cfg(feature = "http2")]
+    agreed: bool,
     queue: Queue,
 }
 
@@ -164,6 +167,8 @@ impl<'a> Runner<'a> {
             tried: 0,
             dialed: 0,
             asks: false,
+            #[cfg(feature = "http2")]
+            agreed: false,
             queue: Queue::EMPTY,
         };
         Ok(Runner {
@@ -414,6 +419,10 @@ impl Handler<Wire> for Runner<'_> {
         self.reached = line.dialed;
         (line.tried, line.useful) = (0, false);
         line.asks = self.plan.asks_for_http2();
+        #[cfg(feature = "http2")]
+        {
+            line.agreed = false;
+        }
         self.connecting -= 1;
         self.plan.machine(&established)
     }
@@ -461,7 +470,15 @@ impl Handler<Wire> for Runner<'_> {
         let Message::Http(message) = message;
         let Some(flight) = self.flights.get_mut(id) else { return Flow::Continue };
         match message {
-            semantics::Message::Head(head) => (flight.status, flight.version) = (head.status, head.version),
+            semantics::Message::Head(head) => {
+                (flight.status, flight.version) = (head.status, head.version);
+                #[cfg(feature = "http2")]
+                if head.status == 101 && self.plan.asks_for_http2() {
+                    let protocol = head.fields.get("upgrade").map(<[u8]>::trim_ascii);
+                    self.lines[flight.line as usize].agreed =
+                        protocol.is_some_and(|name| name.eq_ignore_ascii_case(b"h2c"));
+                }
+            }
             semantics::Message::Data(bytes) if flight.start.intended >= self.begin => {
                 self.recorder.bytes(bytes.len());
                 self.news.bytes += bytes.len() as u64;
@@ -513,7 +530,7 @@ impl Handler<Wire> for Runner<'_> {
     /// Unless it is HTTP/2, which was asked for: then the answer comes there.
     fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
         #[cfg(feature = "http2")]
-        if self.plan.asks_for_http2() {
+        if self.lines[at.tag as usize].agreed {
             return self.flights.get_mut(id).map(|_| self.plan.upgraded(id, self.work.head()));
         }
         if let Some(flight) = self.land(id) {
