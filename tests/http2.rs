@@ -192,6 +192,32 @@ fn a_server_that_hangs_up_on_the_question_is_asked_without_it() {
 }
 
 #[test]
+fn a_server_that_falls_silent_at_the_question_is_asked_once() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            loop {
+                if conn.request()?.field("upgrade").is_some() {
+                    return conn.stall();
+                }
+                conn.answer("fine")?;
+            }
+        });
+        let mut client = Client::builder().timeout(std::time::Duration::from_millis(200)).build().unwrap();
+        for _ in 0..5 {
+            client.get(peer.url("/")).unwrap();
+        }
+        let mut failed = 0;
+        client
+            .fetch_all_with(|_, outcome| {
+                failed += usize::from(outcome.into_result().is_err());
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        assert_eq!(failed, 1);
+    });
+}
+
+#[test]
 fn a_server_that_forgot_http2_is_spoken_to_in_http1_again() {
     must_end(|| {
         // The first connection is upgraded and leaves; on later ones only HTTP/1.1 is understood.

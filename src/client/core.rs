@@ -275,7 +275,8 @@ impl Core {
         let Connection { route, asked, handshakes, .. } = entry;
         match self.pool.routes[route].spoken {
             Spoken::Unknown if !opened => self.pool.speaks(route, Spoken::Unreached),
-            // Whoever asked got no answer.
+            // Whoever asked got no answer. A server that falls silent at the question is not asked again.
+            Spoken::Asking if asked && matches!(reason, Reason::Silent) => self.pool.speaks(route, Spoken::Http1),
             Spoken::Asking if asked => self.pool.speaks(route, Spoken::Unknown),
             _ => {}
         }
