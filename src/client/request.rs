@@ -341,6 +341,14 @@ impl Request {
         Owner { method: self.method, meta: self.meta, callback: self.callback }
     }
 
+    /// Undoes [`prepare`](Self::prepare), so that it can be sent another time.
+    pub(super) fn take_back(&mut self, prepared: Prepared) {
+        if prepared.streams.as_ref().is_none_or(|streams| streams.upload.is_none()) {
+            self.body = prepared.body;
+        }
+        (self.streams, self.meta, self.callback) = (prepared.streams, prepared.meta, prepared.callback);
+    }
+
     /// Checks everything and writes the head.
     pub(super) fn prepare(&mut self) -> Result<Prepared, Error> {
         if let Some(wrong) = &self.wrong {
