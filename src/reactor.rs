@@ -329,10 +329,11 @@ impl<P: Protocol> Reactor<P> {
         }
     }
 
-    /// Does between turns what [`Flow::Hold`] does in one.
-    pub fn hold(&mut self, key: Key, id: ExchangeId) {
+    /// Undoes [`Chunk::Later`] and nothing else: what is held stays so, and the peer is granted nothing for it.
+    pub fn unstall(&mut self, key: Key, id: ExchangeId) {
         if let Some((protocol, _)) = self.inner.get(key).and_then(Connection::protocol) {
-            protocol.hold(id);
+            protocol.unstall(id);
+            self.inner.list(key);
         }
     }
 

@@ -212,7 +212,9 @@ impl Request {
     /// It runs inside the client's turn, once the head is there, and never with an empty piece. [`Flow::Hold`] takes this
     /// piece and wants no more until [`Client::resume`](crate::Client::resume) or
     /// [`Handle::resume`](crate::Handle::resume): the server is slowed down, and
-    /// [`Builder::timeout`](crate::Builder::timeout) does not run meanwhile. [`Flow::Cancel`] ends the request as cancelled,
+    /// [`Builder::timeout`](crate::Builder::timeout) does not run meanwhile. Over HTTP/2 the server may send as much as its
+    /// window still allows (RFC 9113 §5.2), and that comes here all the same: after a hold, up to one
+    /// window of the stream (`http2::Settings::most_window`, 4 MiB), and no more until it is resumed. [`Flow::Cancel`] ends the request as cancelled,
     /// and an error with [`ErrorKind::Callback`](crate::ErrorKind::Callback).
     pub fn on_chunk<E: Into<BoxError>>(
         mut self,
