@@ -222,6 +222,7 @@ impl Core {
         let Some(streams) = &mut exchange.request.streams else { return true };
         streams.stalled = false;
         streams.held &= !all;
+        exchange.go_on(reactor.now(), id, &mut self.alarms);
         let waits = exchange.waits();
         let Some(sent) = exchange.sent else { return true };
         if all {

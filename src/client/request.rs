@@ -168,7 +168,8 @@ impl Request {
     /// The body, written piece by piece while it is sent, from whatever thread has the pieces. With a length it is
     /// announced, without one it is sent in chunks.
     ///
-    /// While the writer has nothing, the connection waits and [`Builder::timeout`](crate::Builder::timeout) does not run.
+    /// While the writer has nothing, the connection waits, and neither [`Builder::timeout`](crate::Builder::timeout) nor
+    /// [`Builder::send_timeout`](crate::Builder::send_timeout) runs.
     pub fn body_writer(mut self, length: Option<u64>) -> (Self, BodyWriter) {
         let (writer, outlet) = writer::pipe(length);
         self.streams().upload = Some(Upload::outlet(outlet, length));
