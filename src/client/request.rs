@@ -156,9 +156,11 @@ impl Request {
     }
 
     /// The body, from a file that is opened when the request is sent and read as it is sent, never whole. What is no plain
-    /// file (a pipe, a device) is sent in chunks until it ends. Where the request is sent again, so is the file.
+    /// file (a pipe, a device), or hides its length (in `/proc`), is sent in chunks until it ends. It is opened and read
+    /// inside the client's turn, so everything waits where that waits: a named pipe that nobody writes to belongs behind a
+    /// thread with a [`body_writer`](Self::body_writer). Where the request is sent again, so is the file.
     ///
-    /// A file that cannot be opened, or becomes shorter meanwhile, fails the request with
+    /// A file that cannot be opened, becomes shorter meanwhile, or is shorter than it says (in `/sys`), fails the request with
     /// [`ErrorKind::Upload`](crate::ErrorKind::Upload).
     pub fn body_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.streams().upload = Some(Upload::segments(vec![Segment::File(path.into())]));
