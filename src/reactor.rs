@@ -309,7 +309,7 @@ impl<P: Protocol> Reactor<P> {
         self.inner.list(key);
     }
 
-    /// Asks the peer for a sign of life, where the protocol can ([`Protocol::ping`]). Until something comes from it, what
+    /// Asks the peer for a sign of life, where the protocol can ([`Protocol::ping`]), unless it still owes one. Until something comes from it, what
     /// is written does not count as a sign of life either: see [`Sender::set_silence`].
     pub fn ping(&mut self, key: Key) {
         if let Some(connection) = self.inner.get(key) {
