@@ -119,7 +119,7 @@ impl Client {
             self.reactor.close(key, &mut self.core);
         }
         while let Some((key, id)) = self.core.to_resume.pop() {
-            self.reactor.resume(key, id);
+            self.reactor.unstall(key, id);
         }
         self.core.tune(&mut self.reactor);
     }
@@ -226,13 +226,13 @@ impl Core {
         let Some(streams) = &mut exchange.request.streams else { return true };
         streams.stalled = false;
         streams.held &= !all;
-        let held = streams.held;
+        exchange.go_on(reactor.now(), id, &mut self.alarms);
         let waits = exchange.waits();
         let Some(sent) = exchange.sent else { return true };
-        reactor.resume(sent.key, id);
-        if held {
-            // Undone with the rest.
-            reactor.hold(sent.key, id);
+        if all {
+            reactor.resume(sent.key, id);
+        } else {
+            reactor.unstall(sent.key, id);
         }
         self.waiting(sent.connection, before, waits);
         true
