@@ -46,7 +46,8 @@ pub enum Chunk<'a> {
     },
     /// The end, with trailers: field lines, each ended by CRLF.
     Trailers(&'a [u8]),
-    /// Nothing yet: ask again after [`Reactor::resume`](crate::reactor::Reactor::resume).
+    /// Nothing yet: ask again after [`Reactor::unstall`](crate::reactor::Reactor::unstall) or
+    /// [`Reactor::resume`](crate::reactor::Reactor::resume).
     Later,
     /// There will be no more: the exchange is cancelled and reported through [`Handler::on_failed`].
     Failed,

@@ -309,7 +309,7 @@ impl<P: Protocol> Reactor<P> {
         self.inner.list(key);
     }
 
-    /// Asks the peer for a sign of life, where the protocol can ([`Protocol::ping`]). Until something comes from it, what
+    /// Asks the peer for a sign of life, where the protocol can ([`Protocol::ping`]), unless it still owes one. Until something comes from it, what
     /// is written does not count as a sign of life either: see [`Sender::set_silence`].
     pub fn ping(&mut self, key: Key) {
         if let Some(connection) = self.inner.get(key) {
@@ -329,10 +329,11 @@ impl<P: Protocol> Reactor<P> {
         }
     }
 
-    /// Does between turns what [`Flow::Hold`] does in one.
-    pub fn hold(&mut self, key: Key, id: ExchangeId) {
+    /// Undoes [`Chunk::Later`] and nothing else: what is held stays so, and the peer is granted nothing for it.
+    pub fn unstall(&mut self, key: Key, id: ExchangeId) {
         if let Some((protocol, _)) = self.inner.get(key).and_then(Connection::protocol) {
-            protocol.hold(id);
+            protocol.unstall(id);
+            self.inner.list(key);
         }
     }
 

@@ -130,6 +130,10 @@ impl Protocol for Wire {
         each!(self, machine => machine.stall(id));
     }
 
+    fn unstall(&mut self, id: ExchangeId) {
+        each!(self, machine => machine.unstall(id));
+    }
+
     fn hold(&mut self, id: ExchangeId) {
         each!(self, machine => machine.hold(id));
     }

@@ -115,6 +115,44 @@ fn a_stream_that_is_held_stands_in_nobody_s_way() {
     });
 }
 
+/// An upload that goes on while the answer is held feeds the server, and asks for nothing: what comes is bounded by the
+/// window that the server had, however often the upload had to wait for more.
+#[test]
+fn a_held_download_stays_held_while_its_upload_goes_on() {
+    const LENGTH: usize = 32 << 20;
+    // As far as the window of a stream grows.
+    const WINDOW: u64 = 4 << 20;
+    must_end(|| {
+        let folder = Folder::new();
+        folder.write("large", text(LENGTH));
+        let server = Nghttpd::plain(folder, &["--early-response"]);
+        let mut client = client();
+        let got = Arc::new(Mutex::new(0u64));
+        let told = Arc::clone(&got);
+        let (request, writer) = Request::new(http::Method::PATCH, server.url("/large")).body_writer(None);
+        let id = client
+            .send(request.on_chunk(move |_, bytes| {
+                *told.lock().unwrap() += bytes.len() as u64;
+                Ok::<_, Error>(Flow::Hold)
+            }))
+            .unwrap();
+        while *got.lock().unwrap() == 0 {
+            client.turn(None).unwrap();
+        }
+        for _ in 0..200 {
+            assert_eq!(writer.try_write(b"x").expect("it still uploads"), 1);
+            // The server has every chance to send more.
+            for _ in 0..3 {
+                client.turn(Some(Duration::from_millis(2))).unwrap();
+            }
+        }
+        let held = *got.lock().unwrap();
+        assert!(held <= WINDOW, "{held} bytes came while it was held");
+        assert!(client.cancel(id));
+        assert_eq!(fetch(&mut client).remove(&id).unwrap().expect_err("cancelled").kind(), ErrorKind::Cancelled);
+    });
+}
+
 /// What ends one stream, on our side or theirs, ends no other on the connection.
 #[test]
 fn a_stream_that_breaks_off_takes_no_other_with_it() {

@@ -111,8 +111,14 @@ pub trait Protocol {
     }
 
     /// The source of this body has nothing yet: [`wants_data`](Self::wants_data) names it no more until
-    /// [`resume`](Self::resume).
+    /// [`unstall`](Self::unstall) or [`resume`](Self::resume).
     fn stall(&mut self, id: ExchangeId) {
+        let _ = id;
+    }
+
+    /// Undoes [`stall`](Self::stall) and nothing else: the source of this body has more, and whoever reads the exchange
+    /// may be slow still. It grants no credit. A machine that stalls must have it: the default does nothing.
+    fn unstall(&mut self, id: ExchangeId) {
         let _ = id;
     }
 

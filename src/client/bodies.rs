@@ -39,6 +39,7 @@ impl Core {
                 if let Some(streams) = &mut exchange.request.streams {
                     streams.stalled = true;
                 }
+                exchange.suspend(at.now);
                 let after = exchange.waits();
                 self.waiting(at.tag as usize, waits, after);
                 return Chunk::Later;

@@ -171,7 +171,8 @@ impl Builder {
 
     /// How long a server may take to take a request, its body included: as long as it is not silent. It runs from when the
     /// head was given to the connection (and the answer to `expect`, if that was asked, was there) until the connection
-    /// has taken the last byte of the body; up to 64 KiB of it may still wait to be written then. A body of up to 64 KiB
+    /// has taken the last byte of the body, and not while there is nothing to send because a writer or a reader has nothing
+    /// yet; up to 64 KiB of it may still wait to be written then. A body of up to 64 KiB
     /// that is in memory is taken with the head.
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.settings.send_timeout = Some(timeout);

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -31,6 +32,8 @@ pub(super) struct Exchange {
     pub(super) stage: Stage,
     /// When the stage must be over.
     due: Moment,
+    /// What was left of its time when the program had nothing to send.
+    suspended: Option<Duration>,
     /// The earliest alarm that is set for it.
     alarm: Moment,
     /// It asks for HTTP/2 in HTTP/1.1, or did: the server agreed.
@@ -65,8 +68,24 @@ pub(super) type Alarms = BinaryHeap<Reverse<(Moment, ExchangeId)>>;
 impl Exchange {
     /// Begins a stage, which must be over at a point in time.
     pub(super) fn enter(&mut self, stage: Stage, due: Moment, id: ExchangeId, alarms: &mut Alarms) {
-        (self.stage, self.due) = (stage, due);
+        (self.stage, self.due, self.suspended) = (stage, due, None);
         self.arm(id, alarms);
+    }
+
+    /// The time of the stage stops: it is the program that is waited for.
+    pub(super) fn suspend(&mut self, now: Moment) {
+        if self.due != Moment::NEVER {
+            self.suspended = Some(self.due.since(now));
+            self.due = Moment::NEVER;
+        }
+    }
+
+    /// And it runs again.
+    pub(super) fn go_on(&mut self, now: Moment, id: ExchangeId, alarms: &mut Alarms) {
+        if let Some(left) = self.suspended.take() {
+            self.due = now + left;
+            self.arm(id, alarms);
+        }
     }
 
     /// Makes sure that an alarm is set that is not too late.
@@ -103,14 +122,15 @@ impl Exchange {
     }
 
     /// Makes it ready to be sent again from its start. `false`: something of it would be told twice, or is there only once.
+    /// A server that has begun to answer has acted on it, whatever it says.
     pub(super) fn restart(&mut self) -> bool {
+        if self.collected.has_begun() {
+            return false;
+        }
         let Some(streams) = &mut self.request.streams else {
             self.request.given = 0;
             return true;
         };
-        if self.collected.has_begun() && streams.sink.is_some() {
-            return false;
-        }
         if streams.upload.as_mut().is_some_and(|upload| !upload.rewind()) {
             return false;
         }
@@ -176,6 +196,7 @@ impl Exchanges {
             total: Moment::NEVER,
             stage: Stage::Waiting,
             due: Moment::NEVER,
+            suspended: None,
             alarm: Moment::NEVER,
             upgrade: Upgrade::No,
         });

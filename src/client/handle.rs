@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::request::{Prepared, Request};
 use super::{Rejected, RequestId};
@@ -19,7 +19,8 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Queues a request.
+    /// Queues a request. Fails with [`ErrorKind::Cancelled`] when the client is gone. What still waits here when the client
+    /// goes has no outcome: it is dropped with its callbacks, and whoever writes its body hears of that.
     pub fn send(&self, request: impl Into<Request>) -> Result<RequestId, Rejected> {
         self.shared.send(request.into(), None)
     }
@@ -84,15 +85,24 @@ impl Shared {
     }
 
     pub(super) fn send(self: &Arc<Self>, mut request: Request, session: Option<usize>) -> Result<RequestId, Rejected> {
-        let (id, prepared) = self.admit(&mut request).map_err(|error| Rejected::new(error, request))?;
-        self.command(Command::Send { id, request: Box::new(prepared), session });
+        let (id, prepared) = match self.admit(&mut request) {
+            Ok(admitted) => admitted,
+            Err(error) => return Err(Rejected::new(error, request)),
+        };
+        let refused = self.command(Command::Send { id, request: Box::new(prepared), session });
+        if let Some(Command::Send { request: prepared, .. }) = refused {
+            // The client went since it was asked.
+            self.finished(1);
+            request.take_back(*prepared);
+            return Err(Rejected::new(gone(), request));
+        }
         Ok(id)
     }
 
     /// Checks a request and gives it its number. One that is refused stays whole.
     pub(super) fn admit(self: &Arc<Self>, request: &mut Request) -> Result<(RequestId, Prepared), Error> {
         if self.closed.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Cancelled, "", "the client is gone"));
+            return Err(gone());
         }
         if self.queued.load(Ordering::SeqCst) >= self.limit {
             return Err(Error::new(ErrorKind::QueueFull, "", format!("it holds {} requests", self.limit)));
@@ -109,10 +119,21 @@ impl Shared {
         RequestId(self.next_id.fetch_add(1, Ordering::SeqCst))
     }
 
-    pub(super) fn command(&self, command: Command) {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+    /// Puts a command where the client finds it. One that nobody will ever look at comes back.
+    pub(super) fn command(&self, command: Command) -> Option<Command> {
+        let mut inbox = self.inbox();
+        if self.closed.load(Ordering::SeqCst) {
+            return Some(command);
+        }
+        inbox.push(command);
+        drop(inbox);
         self.full.store(true, Ordering::SeqCst);
         self.wake();
+        None
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Vec<Command>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn has_commands(&self) -> bool {
@@ -123,7 +144,7 @@ impl Shared {
         if !self.full.swap(false, Ordering::SeqCst) {
             return Vec::new();
         }
-        std::mem::take(&mut *self.inbox.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.inbox())
     }
 
     /// So many requests have their outcome.
@@ -131,14 +152,25 @@ impl Shared {
         self.queued.fetch_sub(requests, Ordering::SeqCst);
     }
 
+    /// The client is going, and what waits for it goes with it: handles live on, and a body that is never taken would
+    /// block whoever writes it.
     pub(super) fn close(&self) {
+        let mut inbox = self.inbox();
         self.closed.store(true, Ordering::SeqCst);
+        let unseen = std::mem::take(&mut *inbox);
+        drop(inbox);
+        // Without the lock: what is dropped here may call back, and send.
+        drop(unseen);
     }
 
     fn wake(&self) {
         // Fails only when the reactor is gone, which needs no waking.
         let _ = self.waker.wake();
     }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Cancelled, "", "the client is gone")
 }
 
 impl fmt::Debug for Shared {

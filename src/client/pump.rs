@@ -119,7 +119,7 @@ impl Client {
             self.reactor.close(key, &mut self.core);
         }
         while let Some((key, id)) = self.core.to_resume.pop() {
-            self.reactor.resume(key, id);
+            self.reactor.unstall(key, id);
         }
         self.core.tune(&mut self.reactor);
     }
@@ -164,11 +164,15 @@ impl Core {
     }
 
     /// A session for a route, with a connection from the pool if one is free.
-    pub(super) fn open(&mut self, key: RouteKey) -> usize {
+    pub(super) fn open(&mut self, key: RouteKey, reactor: &mut Reactor<Wire>) -> usize {
         let shared = self.pool.route(&key);
         let session = self.pool.session(key);
         if let Some(connection) = self.pool.take_unused(shared) {
             self.pool.move_to(connection, session);
+            if let Some(key) = self.pool.connections[connection].key {
+                // It is kept as long as the session is, and not as long as the pool keeps what nobody uses.
+                reactor.set_silence(key, None);
+            }
             self.pool.rest(connection);
         }
         self.pool.forget_if_unused(shared);
@@ -222,13 +226,13 @@ impl Core {
         let Some(streams) = &mut exchange.request.streams else { return true };
         streams.stalled = false;
         streams.held &= !all;
-        let held = streams.held;
+        exchange.go_on(reactor.now(), id, &mut self.alarms);
         let waits = exchange.waits();
         let Some(sent) = exchange.sent else { return true };
-        reactor.resume(sent.key, id);
-        if held {
-            // Undone with the rest.
-            reactor.hold(sent.key, id);
+        if all {
+            reactor.resume(sent.key, id);
+        } else {
+            reactor.unstall(sent.key, id);
         }
         self.waiting(sent.connection, before, waits);
         true

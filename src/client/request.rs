@@ -156,9 +156,11 @@ impl Request {
     }
 
     /// The body, from a file that is opened when the request is sent and read as it is sent, never whole. What is no plain
-    /// file (a pipe, a device) is sent in chunks until it ends. Where the request is sent again, so is the file.
+    /// file (a pipe, a device), or hides its length (in `/proc`), is sent in chunks until it ends. It is opened and read
+    /// inside the client's turn, so everything waits where that waits: a named pipe that nobody writes to belongs behind a
+    /// thread with a [`body_writer`](Self::body_writer). Where the request is sent again, so is the file.
     ///
-    /// A file that cannot be opened, or becomes shorter meanwhile, fails the request with
+    /// A file that cannot be opened, becomes shorter meanwhile, or is shorter than it says (in `/sys`), fails the request with
     /// [`ErrorKind::Upload`](crate::ErrorKind::Upload).
     pub fn body_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.streams().upload = Some(Upload::segments(vec![Segment::File(path.into())]));
@@ -168,7 +170,8 @@ impl Request {
     /// The body, written piece by piece while it is sent, from whatever thread has the pieces. With a length it is
     /// announced, without one it is sent in chunks.
     ///
-    /// While the writer has nothing, the connection waits and [`Builder::timeout`](crate::Builder::timeout) does not run.
+    /// While the writer has nothing, the connection waits, and neither [`Builder::timeout`](crate::Builder::timeout) nor
+    /// [`Builder::send_timeout`](crate::Builder::send_timeout) runs.
     pub fn body_writer(mut self, length: Option<u64>) -> (Self, BodyWriter) {
         let (writer, outlet) = writer::pipe(length);
         self.streams().upload = Some(Upload::outlet(outlet, length));
@@ -212,7 +215,9 @@ impl Request {
     /// It runs inside the client's turn, once the head is there, and never with an empty piece. [`Flow::Hold`] takes this
     /// piece and wants no more until [`Client::resume`](crate::Client::resume) or
     /// [`Handle::resume`](crate::Handle::resume): the server is slowed down, and
-    /// [`Builder::timeout`](crate::Builder::timeout) does not run meanwhile. [`Flow::Cancel`] ends the request as cancelled,
+    /// [`Builder::timeout`](crate::Builder::timeout) does not run meanwhile. Over HTTP/2 the server may send as much as its
+    /// window still allows (RFC 9113 §5.2), and that comes here all the same: after a hold, up to one
+    /// window of the stream (`http2::Settings::most_window`, 4 MiB), and no more until it is resumed. [`Flow::Cancel`] ends the request as cancelled,
     /// and an error with [`ErrorKind::Callback`](crate::ErrorKind::Callback).
     pub fn on_chunk<E: Into<BoxError>>(
         mut self,
@@ -339,6 +344,14 @@ impl Request {
     /// What is left of a request that is not sent.
     pub(super) fn into_owner(self) -> Owner {
         Owner { method: self.method, meta: self.meta, callback: self.callback }
+    }
+
+    /// Undoes [`prepare`](Self::prepare), so that it can be sent another time.
+    pub(super) fn take_back(&mut self, prepared: Prepared) {
+        if prepared.streams.as_ref().is_none_or(|streams| streams.upload.is_none()) {
+            self.body = prepared.body;
+        }
+        (self.streams, self.meta, self.callback) = (prepared.streams, prepared.meta, prepared.callback);
     }
 
     /// Checks everything and writes the head.

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::writer::Outlet;
 
@@ -183,8 +183,10 @@ impl Segments {
                     if metadata.is_dir() {
                         return Err(named(path, &io::ErrorKind::IsADirectory.into()));
                     }
-                    // What is no plain file (a pipe, a device) has no length that means anything.
-                    metadata.is_file().then_some(metadata.len())
+                    // What is no plain file (a pipe, a device) has no length that means anything, and neither has what
+                    // claims to be one and empty, as in /proc, where something can be read.
+                    let known = metadata.is_file() && (metadata.len() > 0 || is_empty(path)?);
+                    known.then_some(metadata.len())
                 }
             });
         }
@@ -235,6 +237,12 @@ impl Segments {
     }
 }
 
+/// There is nothing in a file, whatever it says of its length.
+fn is_empty(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path).map_err(|error| named(path, &error))?;
+    read(&mut file, &mut [0]).map(|bytes| bytes == 0).map_err(|error| named(path, &error))
+}
+
 fn read(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(buffer) {
@@ -246,7 +254,7 @@ fn read(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn named(path: &std::path::Path, error: &io::Error) -> io::Error {
+fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
 }
 
@@ -309,6 +317,32 @@ mod tests {
         assert!(upload.rewind(), "not one byte was taken");
         upload.read(&mut [0]).unwrap();
         assert!(!upload.rewind());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_hides_its_length_is_read_to_its_end_and_an_empty_one_is_known_to_be_empty() {
+        let hidden = PathBuf::from("/proc/version");
+        let content = fs::read(&hidden).unwrap();
+        assert_eq!((fs::metadata(&hidden).unwrap().len(), content.is_empty()), (0, false));
+        let around = |middle: PathBuf| {
+            let bytes = |bytes: &[u8]| Segment::Bytes(bytes.to_vec());
+            Upload::segments(vec![bytes(b"<"), Segment::File(middle), bytes(b">")])
+        };
+        for room in [1, 1000] {
+            let mut upload = Upload::segments(vec![Segment::File(hidden.clone())]);
+            assert_eq!(upload.open().unwrap(), None);
+            assert_eq!(all(&mut upload, room).unwrap(), content);
+            let mut upload = around(hidden.clone());
+            assert_eq!(upload.open().unwrap(), None);
+            assert_eq!(all(&mut upload, room).unwrap(), [b"<", &content[..], b">"].concat());
+        }
+        let empty = std::env::temp_dir().join(format!("aquests-empty-{}", std::process::id()));
+        fs::write(&empty, "").unwrap();
+        let mut upload = around(empty.clone());
+        assert_eq!(upload.open().unwrap(), Some(2));
+        assert_eq!(all(&mut upload, 9).unwrap(), b"<>");
+        fs::remove_file(empty).unwrap();
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) struct Connection<P> {
     out: Vec<u8>,
     /// So many bytes at the front of `out` are written.
     sent: usize,
+    /// Where in `out` the last question for a sign of life ends that is not written yet.
+    question: usize,
 }
 
 #[derive(Debug)]
@@ -141,6 +143,7 @@ impl<P: Protocol> Connection<P> {
             need: 0,
             out: Vec::new(),
             sent: 0,
+            question: 0,
         }
     }
 
@@ -170,12 +173,19 @@ impl<P: Protocol> Connection<P> {
         self.ready.woken = true;
     }
 
-    /// Asks the peer for a sign of life, if the protocol can.
+    /// Asks the peer for a sign of life, if the protocol can. Not while it has not answered, or not even got, the last
+    /// question: they would pile up.
     pub(crate) fn ping(&mut self) {
+        if self.ready.asked || self.question > 0 {
+            return;
+        }
         let State::Open(protocol) = &mut self.state else { return };
         let before = self.out.len();
         protocol.ping(&mut self.out);
-        self.ready.asked |= self.out.len() > before;
+        if self.out.len() > before {
+            self.ready.asked = true;
+            self.question = self.out.len();
+        }
     }
 
     /// Whatever paused the machine may be over.
@@ -511,6 +521,9 @@ impl<P: Protocol> Connection<P> {
             self.deadlines.touch(at.now);
         }
         self.sent += sent;
+        if self.sent >= self.question {
+            self.question = 0;
+        }
         self.ready.writable = self.sent == out.len() && !self.transport.is_pending();
         self.forget_sent(out);
         Ok(())
@@ -524,6 +537,7 @@ impl<P: Protocol> Connection<P> {
             self.sent = 0;
         } else if self.sent > out.len() / 2 {
             out.drain(..self.sent);
+            self.question = self.question.saturating_sub(self.sent);
             self.sent = 0;
         }
     }

@@ -89,7 +89,7 @@ struct News {
 const REDIAL: Duration = Duration::from_millis(10);
 /// Where so many may be on their way at once on one connection, and three quarters of them are, the next may wait for
 /// others to leave with: the server has enough to do, and reads and answers them together.
-const MANY: usize = 16;
+const MANY: usize = 8;
 const PATIENCE: Duration = Duration::from_micros(100);
 /// How often a quiet run looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);

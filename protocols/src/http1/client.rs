@@ -294,6 +294,12 @@ impl Protocol for Client {
         }
     }
 
+    fn unstall(&mut self, id: ExchangeId) {
+        if let Ok(upload) = self.upload(id) {
+            upload.stalled = false;
+        }
+    }
+
     fn hold(&mut self, id: ExchangeId) {
         if let Some(exchange) = self.exchange(id) {
             exchange.held = true;
@@ -304,9 +310,7 @@ impl Protocol for Client {
         if let Some(exchange) = self.exchange(id) {
             exchange.held = false;
         }
-        if let Ok(upload) = self.upload(id) {
-            upload.stalled = false;
-        }
+        self.unstall(id);
     }
 
     fn cancel(&mut self, id: ExchangeId, _out: &mut Vec<u8>) -> bool {

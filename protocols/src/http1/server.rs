@@ -322,6 +322,12 @@ impl Protocol for Server {
         }
     }
 
+    fn unstall(&mut self, id: ExchangeId) {
+        if let Ok(Answer::Parts { stalled, .. }) = self.answer(id) {
+            *stalled = false;
+        }
+    }
+
     fn hold(&mut self, id: ExchangeId) {
         if let Some(open) = self.open.as_mut().filter(|open| open.id == id) {
             open.held = true;
@@ -331,10 +337,8 @@ impl Protocol for Server {
     fn resume(&mut self, id: ExchangeId, _out: &mut Vec<u8>) {
         if let Some(open) = self.open.as_mut().filter(|open| open.id == id) {
             open.held = false;
-            if let Answer::Parts { stalled, .. } = &mut open.answer {
-                *stalled = false;
-            }
         }
+        self.unstall(id);
     }
 
     fn cancel(&mut self, id: ExchangeId, _out: &mut Vec<u8>) -> bool {

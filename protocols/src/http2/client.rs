@@ -159,6 +159,10 @@ impl Protocol for Client {
         self.connection.stall(id);
     }
 
+    fn unstall(&mut self, id: ExchangeId) {
+        self.connection.unstall(id);
+    }
+
     fn hold(&mut self, id: ExchangeId) {
         self.connection.hold(id);
     }

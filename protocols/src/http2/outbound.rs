@@ -194,6 +194,14 @@ impl Connection {
         }
     }
 
+    pub(super) fn unstall(&mut self, id: ExchangeId) {
+        if let Some(at) = self.named(id).filter(|_| !self.is_broken())
+            && self.streams[at].outgoing == Outgoing::Stalled
+        {
+            self.turn_to(at, Outgoing::Ready);
+        }
+    }
+
     pub(super) fn hold(&mut self, id: ExchangeId) {
         if let Some(at) = self.named(id) {
             self.streams[at].held = true;
@@ -201,10 +209,8 @@ impl Connection {
     }
 
     pub(super) fn resume(&mut self, id: ExchangeId, out: &mut Vec<u8>) {
+        self.unstall(id);
         let Some(at) = self.named(id).filter(|_| !self.is_broken()) else { return };
-        if self.streams[at].outgoing == Outgoing::Stalled {
-            self.turn_to(at, Outgoing::Ready);
-        }
         if core::mem::replace(&mut self.streams[at].held, false) && self.streams[at].incoming == Incoming::Body {
             self.grant(at, out);
         }

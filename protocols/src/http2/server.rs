@@ -158,6 +158,10 @@ impl Protocol for Server {
         self.connection.stall(id);
     }
 
+    fn unstall(&mut self, id: ExchangeId) {
+        self.connection.unstall(id);
+    }
+
     fn hold(&mut self, id: ExchangeId) {
         self.connection.hold(id);
     }

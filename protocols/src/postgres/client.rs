@@ -513,14 +513,18 @@ impl Protocol for Client {
         }
     }
 
+    fn unstall(&mut self, id: ExchangeId) {
+        if self.copying() == Some(id) {
+            self.copy.iter_mut().for_each(|copy| copy.stalled = false);
+        }
+    }
+
     fn hold(&mut self, id: ExchangeId) {
         self.of(id).for_each(|owed| owed.held = true);
     }
 
     fn resume(&mut self, id: ExchangeId, _out: &mut Vec<u8>) {
-        if self.copying() == Some(id) {
-            self.copy.iter_mut().for_each(|copy| copy.stalled = false);
-        }
+        self.unstall(id);
         self.of(id).for_each(|owed| owed.held = false);
     }
 

@@ -180,6 +180,11 @@ impl<P: Protocol> Protocol for Checked<P> {
         self.book.stalled.insert(id);
     }
 
+    fn unstall(&mut self, id: ExchangeId) {
+        self.machine.unstall(id);
+        self.book.stalled.remove(&id);
+    }
+
     fn hold(&mut self, id: ExchangeId) {
         self.machine.hold(id);
     }

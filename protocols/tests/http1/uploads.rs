@@ -144,14 +144,36 @@ fn a_body_whose_source_has_nothing_is_not_asked_for_until_resumed() {
         assert_eq!(side.machine.wants_data(), None);
         side.machine.stall(ExchangeId(7));
         side.machine.resume(ExchangeId(7), &mut side.out);
+        side.machine.unstall(ExchangeId(7));
         assert_eq!(side.machine.wants_data(), None, "somebody else was resumed");
         side.machine.resume(ID, &mut side.out);
+        assert_eq!(side.machine.wants_data(), Some((ID, usize::MAX)));
+        side.machine.stall(ID);
+        assert_eq!(side.machine.wants_data(), None);
+        side.machine.unstall(ID);
         assert_eq!(side.machine.wants_data(), Some((ID, usize::MAX)));
         // An end needs no room: it may be given to one that is not named.
         side.machine.stall(ID);
         side.machine.send_data(ID, b"", true, &mut side.out).unwrap();
         assert_eq!(side.take_out(), b"0\r\n\r\n");
     });
+}
+
+/// `Protocol::unstall`: an answer that nobody reads stays held while its upload goes on.
+#[test]
+fn an_upload_goes_on_while_its_answer_is_held() {
+    let mut side = uploading(None);
+    side.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", false);
+    side.machine.hold(ID);
+    side.machine.stall(ID);
+    side.machine.unstall(ID);
+    assert_eq!(side.machine.wants_data(), Some((ID, usize::MAX)));
+    side.take_events();
+    side.receive(b"ok", false);
+    assert_eq!(side.take_events().len(), 0, "it is held");
+    side.machine.resume(ID, &mut side.out);
+    side.receive(b"", false);
+    assert_eq!(line(&side.take_events()[0]), "0 \"ok\" done");
 }
 
 /// Data for an exchange that sends none: unknown, whole, or answered.

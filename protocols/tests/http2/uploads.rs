@@ -47,6 +47,25 @@ fn a_stalled_upload_waits() {
     assert_eq!(side.machine.wants_data().unwrap().0, ExchangeId(0));
 }
 
+/// `Protocol::unstall`: the upload goes on, and the answer that nobody reads is granted no more; `resume` grants it.
+#[test]
+fn an_upload_goes_on_while_its_answer_is_held() {
+    let mut side = quiet(Settings::default().window(100).most_window(100));
+    send(&mut side, 0, &request("POST"), Body::Parts(None));
+    side.take_out();
+    side.receive(&[from_server(&[settings_ack()]), head(1)].concat(), false);
+    side.machine.hold(ExchangeId(0));
+    side.receive(&data(1, 0, [b'x'; 90]), false);
+    side.take_out();
+    side.machine.stall(ExchangeId(0));
+    side.machine.unstall(ExchangeId(0));
+    assert_eq!(side.machine.wants_data().map(|(id, _)| id), Some(ExchangeId(0)));
+    side.receive(&data(1, 0, [b'x'; 10]), false);
+    assert_eq!(said(&side.take_out()), [""; 0], "it is held");
+    side.machine.resume(ExchangeId(0), &mut side.out);
+    assert_eq!(said(&side.take_out()), ["WINDOW_UPDATE 1 100"]);
+}
+
 /// `Protocol::send_data`: what finds no room is not taken, and then it is not the end; an end alone needs no room.
 #[test]
 fn what_finds_no_room_is_not_taken() {

@@ -353,6 +353,12 @@ impl Protocol for Http2 {
         }
     }
 
+    fn unstall(&mut self, id: ExchangeId) {
+        if let Some(stream) = self.named(id).filter(|stream| stream.upload == Upload::Stalled) {
+            stream.upload = Upload::Ready;
+        }
+    }
+
     fn hold(&mut self, id: ExchangeId) {
         if let Some(stream) = self.named(id) {
             stream.held = true;
@@ -365,9 +371,7 @@ impl Protocol for Http2 {
         credit(stream.number, stream.debt, out);
         stream.granted += i64::from(stream.debt);
         stream.debt = 0;
-        if stream.upload == Upload::Stalled {
-            stream.upload = Upload::Ready;
-        }
+        self.unstall(id);
     }
 
     fn cancel(&mut self, id: ExchangeId, out: &mut Vec<u8>) -> bool {

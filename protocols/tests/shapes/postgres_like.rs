@@ -264,7 +264,11 @@ impl Protocol for Postgres {
         }
     }
 
-    fn resume(&mut self, _: ExchangeId, _: &mut Vec<u8>) {
+    fn resume(&mut self, id: ExchangeId, _: &mut Vec<u8>) {
+        self.unstall(id);
+    }
+
+    fn unstall(&mut self, _: ExchangeId) {
         if let Phase::Copy { stalled } = &mut self.phase {
             *stalled = false;
         }
