@@ -108,6 +108,8 @@ pub(crate) enum Spoken {
 /// What is special about the route of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
+    /// Something was sent through it.
+    pub(crate) used: bool,
     /// It had a connection and lost it, and with it everything the server knew.
     pub(crate) lost: bool,
     /// Nobody holds it any more: when all is answered, its connection goes to the pool.
@@ -123,6 +125,8 @@ pub(crate) struct Connection {
     /// Exchanges that were answered on it.
     pub(crate) served: u64,
     pub(crate) in_flight: u32,
+    /// A request was sent on it.
+    pub(crate) used: bool,
     /// How many times exchanges on it wait for the program: to read on, to have more to send.
     pub(crate) waits: u32,
     pub(crate) dialed: Moment,
@@ -146,6 +150,13 @@ pub(crate) struct Made {
     pub(crate) resolve: Option<Duration>,
     pub(crate) connect: Option<Duration>,
     pub(crate) tls: Option<Duration>,
+}
+
+impl Connection {
+    /// No request was ever sent on it, and it never had room for one.
+    pub(crate) fn was_never_of_use(&self) -> bool {
+        !self.used && self.idle_since == 0
+    }
 }
 
 /// The addresses of a host as they are tried for one connection (RFC 8305 §5): the first that connects is it. It counts
@@ -318,6 +329,7 @@ impl Pool {
             state: State::Dialing,
             served: 0,
             in_flight: 0,
+            used: false,
             waits: 0,
             dialed: now,
             made,

@@ -59,11 +59,14 @@ impl Deadlines {
         Self { phase, silent: Moment::NEVER, silence: 0, alarm: Moment::NEVER }
     }
 
-    /// How long it may be silent from `now` on.
+    /// How long it may be silent, from `now` on where that is not what held already: saying it again is no sign of life.
     pub(crate) fn set_silence(&mut self, silence: Option<std::time::Duration>, now: Moment) {
         // Less than a millisecond is a millisecond, more than 49 days are 49 days.
-        self.silence = silence.map_or(0, |s| u32::try_from(s.as_millis()).unwrap_or(u32::MAX).max(1));
-        self.touch(now);
+        let millis = silence.map_or(0, |s| u32::try_from(s.as_millis()).unwrap_or(u32::MAX).max(1));
+        if millis != self.silence {
+            self.silence = millis;
+            self.touch(now);
+        }
     }
 
     /// Something was read or written.

@@ -427,3 +427,50 @@ fn a_server_that_cannot_pipeline_is_found_out_and_loses_nothing() {
         }
     });
 }
+
+#[test]
+fn a_request_that_must_be_alone_takes_another_connection_where_workers_are_free() {
+    must_end(|| {
+        // The first connection answers when the gate opens, which the answer to the POST does.
+        let peer = Peer::start(|conn| {
+            loop {
+                let seen = conn.request()?;
+                if seen.method == "GET" {
+                    conn.wait();
+                }
+                conn.answer(&seen.method)?;
+            }
+        });
+        let mut client = Client::builder().workers(4).pipeline(4).versions(Versions::Http1).build().unwrap();
+        client.get(peer.url("/slow")).unwrap();
+        client.send(Request::post(peer.url("/"))).unwrap();
+        let mut order = Vec::new();
+        client
+            .fetch_all_with(|_, outcome| {
+                order.push(outcome.into_result()?.text().into_owned());
+                peer.open_gate();
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        assert_eq!(order, ["POST", "GET"]);
+    });
+}
+
+#[test]
+fn a_session_keeps_the_connection_that_it_took_from_the_pool() {
+    must_end(|| {
+        let peer = Peer::echo();
+        let builder = Client::builder().versions(Versions::Http1).keep_alive(Duration::from_millis(100));
+        let mut client = builder.build().unwrap();
+        client.get(peer.url("/first")).unwrap();
+        fetch(&mut client);
+        let session = client.open(&peer.url("/")).unwrap();
+        // Longer than the pool keeps what nobody uses.
+        for _ in 0..10 {
+            client.turn(Some(Duration::from_millis(30))).unwrap();
+        }
+        session.send(Request::get(peer.url("/second"))).unwrap();
+        assert!(fetch(&mut client)[0].is_ok());
+        assert_eq!(peer.connections(), 1);
+    });
+}

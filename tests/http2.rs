@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use aquests::protocols::semantics::Version;
 use aquests::{Client, Error, ErrorKind, Outcome, Report, Request, Response, Versions};
-use support::{Apache, Folder, Nghttpd, Nginx, Peer, must_end};
+use support::{Apache, Conn, Folder, Nghttpd, Nginx, Peer, must_end};
 
 /// The answers, by request id; there must be nothing else.
 fn fetch(client: &mut Client) -> (Vec<Response>, Report) {
@@ -188,6 +188,32 @@ fn a_server_that_hangs_up_on_the_question_is_asked_without_it() {
         let (responses, _) = fetch(&mut client);
         assert!(responses.iter().all(|response| response.text() == "fine"));
         assert_eq!(peer.seen().iter().filter(|seen| seen.field("upgrade").is_some()).count(), 1);
+    });
+}
+
+#[test]
+fn a_server_that_falls_silent_at_the_question_is_asked_once() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            loop {
+                if conn.request()?.field("upgrade").is_some() {
+                    return conn.stall();
+                }
+                conn.answer("fine")?;
+            }
+        });
+        let mut client = Client::builder().timeout(std::time::Duration::from_millis(200)).build().unwrap();
+        for _ in 0..5 {
+            client.get(peer.url("/")).unwrap();
+        }
+        let mut failed = 0;
+        client
+            .fetch_all_with(|_, outcome| {
+                failed += usize::from(outcome.into_result().is_err());
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        assert_eq!(failed, 1);
     });
 }
 
@@ -424,6 +450,148 @@ fn a_peer_that_answers_pings_may_take_its_time_and_one_that_does_not_is_gone() {
             })
             .unwrap();
         assert_eq!(kinds, [ErrorKind::Timeout(aquests::Phase::Silence)]);
+    });
+}
+
+/// HEADERS with `:status: 200` on a stream; `end` ends it.
+fn head(stream: u8, end: bool) -> Vec<u8> {
+    vec![0, 0, 1, 1, 4 | u8::from(end), 0, 0, 0, stream, 0x88]
+}
+
+fn data(stream: u8, end: bool, bytes: &[u8]) -> Vec<u8> {
+    [&[0, 0, bytes.len() as u8, 0, u8::from(end), 0, 0, 0, stream], bytes].concat()
+}
+
+fn reset(stream: u8, code: u8) -> Vec<u8> {
+    vec![0, 0, 4, 3, 0, 0, 0, 0, stream, 0, 0, 0, code]
+}
+
+const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+
+/// Reads up to the end of the HEADERS of a stream.
+fn asked(conn: &mut Conn, stream: u8) -> std::io::Result<()> {
+    loop {
+        let head = conn.take(9)?;
+        conn.take(usize::from(head[1]) << 8 | usize::from(head[2]))?;
+        if head[3] == 1 && head[8] == stream {
+            return Ok(());
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_was_begun_and_refused_is_no_part_of_another() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            conn.take(24)?;
+            conn.send(SETTINGS)?;
+            conn.send([head(1, false), data(1, false, b"AAA"), reset(1, 7)].concat())?;
+            asked(conn, 3)?;
+            conn.send([head(3, false), data(3, true, b"BBB")].concat())?;
+            conn.stall()
+        });
+        let mut client = known().build().unwrap();
+        client.get(peer.url("/")).unwrap();
+        let mut results = Vec::new();
+        client
+            .fetch_all_with(|_, outcome| {
+                results.push(outcome.into_result());
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        let error = results[0].as_ref().expect_err("it was begun, and ended by the server");
+        assert!(results.len() == 1 && error.to_string().contains("REFUSED_STREAM"), "{error}");
+    });
+}
+
+#[test]
+fn a_stream_that_is_reset_says_nothing_against_http2() {
+    must_end(|| {
+        // Asked by upgrade first; on later connections by what is remembered.
+        let peer = Peer::start(|conn| {
+            if conn.number() == 0 {
+                conn.request()?;
+                conn.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")?;
+                conn.send([SETTINGS, &head(1, true), b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0"].concat())?;
+                return conn.stall();
+            }
+            assert!(conn.take(24)?.starts_with(b"PRI * HTTP/2.0"), "it is remembered");
+            conn.send(SETTINGS)?;
+            asked(conn, 1)?;
+            conn.send(reset(1, 2))?;
+            asked(conn, 3)?;
+            conn.send(head(3, true))?;
+            conn.stall()
+        });
+        let mut client = Client::new().unwrap();
+        assert_eq!(one(&mut client, Request::get(peer.url("/"))).version(), Version::Http2);
+        client.get(peer.url("/")).unwrap();
+        let mut kinds = Vec::new();
+        client
+            .fetch_all_with(|_, outcome| {
+                kinds.push(outcome.into_result().map(|_| ()).map_err(|error| error.kind()));
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        assert_eq!(kinds, [Err(ErrorKind::Protocol)], "reset once, and not sent again and again");
+        assert_eq!(one(&mut client, Request::get(peer.url("/"))).version(), Version::Http2);
+        assert_eq!(peer.connections(), 2);
+    });
+}
+
+#[test]
+fn pings_find_a_dead_peer_though_requests_go_on_leaving() {
+    use std::time::{Duration, Instant};
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            conn.take(24)?;
+            conn.send(SETTINGS)?;
+            loop {
+                conn.take(1)?;
+            }
+        });
+        let mut client =
+            known().timeout(Duration::from_millis(300)).ping_every(Duration::from_millis(50)).build().unwrap();
+        let (mut outcomes, mut last) = (0, Instant::now());
+        client.get(peer.url("/")).unwrap();
+        // As long as it takes: without the pings nothing would ever end while this goes on.
+        while outcomes == 0 {
+            client.turn(Some(Duration::from_millis(20))).unwrap();
+            if last.elapsed() > Duration::from_millis(100) {
+                client.get(peer.url("/")).unwrap();
+                last = Instant::now();
+            }
+            while let Some(outcome) = client.next_outcome() {
+                let kind = outcome.into_result().unwrap_err().kind();
+                assert_eq!(kind, ErrorKind::Timeout(aquests::Phase::Silence));
+                outcomes += 1;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_server_that_lets_nobody_in_is_left_in_the_end() {
+    use std::time::Duration;
+    must_end(|| {
+        // SETTINGS with MAX_CONCURRENT_STREAMS 0; the upgrade gets there before any request on that connection.
+        let peer = Peer::start(|conn| {
+            conn.take(24)?;
+            conn.send(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\0")?;
+            conn.stall()
+        });
+        let mut client = known().timeout(Duration::from_millis(100)).build().unwrap();
+        for _ in 0..3 {
+            client.get(peer.url("/")).unwrap();
+        }
+        let mut failed = 0;
+        client
+            .fetch_all_with(|_, outcome| {
+                failed += usize::from(outcome.into_result().is_err());
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        assert_eq!(failed, 3);
     });
 }
 

@@ -5,7 +5,9 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use aquests::load::{Control, Plan, run};
@@ -43,6 +45,51 @@ fn addresses_that_refuse_are_passed_over_on_several_threads() {
     let plan = Plan::new("http://some.name.example/").unwrap().connect_to_any(addresses).connections(6).threads(3);
     let report = must_end(move || run(&plan.requests(60), &Control::new()).expect("the loop works"));
     assert_answered(&report, 60);
+}
+
+/// Answers so many requests, the last with the news that it was the last.
+fn answer_some(conn: &mut TcpStream, requests: usize) -> io::Result<()> {
+    let mut reader = BufReader::new(conn.try_clone()?);
+    for left in (0..requests).rev() {
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+        }
+        let close = if left == 0 { "connection: close\r\n" } else { "" };
+        conn.write_all(format!("HTTP/1.1 200 OK\r\n{close}content-length: 0\r\n\r\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn where_one_of_two_goes_down_everything_goes_on_with_the_other() {
+    const LINES: usize = 30;
+    for round in 0..10 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let first = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            // The first one only looks whether somebody is there.
+            let all: Vec<_> = (0..=LINES).map(|_| listener.accept().unwrap().0).collect();
+            drop(listener);
+            for (number, mut conn) in all.into_iter().enumerate() {
+                thread::spawn(move || answer_some(&mut conn, 10 + number));
+            }
+        });
+        // Always there, and always dialed anew.
+        let second = Peer::start(|conn| {
+            conn.request()?;
+            conn.send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        });
+        let plan = Plan::new("http://some.name.example/").unwrap().connect_to_any([first, second.address()]);
+        let plan = plan.connections(LINES).requests(2_000).connect_timeout(LONG).timeout(LONG);
+        let report = must_end(move || run(&plan, &Control::new()).expect("the loop works"));
+        assert_eq!(report.errors(), &BTreeMap::new(), "round {round}: {report}");
+        assert_eq!(report.responses(), 2_000, "round {round}: {report}");
+        assert!(second.connections() > 0, "the first one went down in the middle");
+    }
 }
 
 #[test]

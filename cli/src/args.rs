@@ -28,7 +28,7 @@ pub(crate) enum Command {
 
 /// Fetches URLs and prints what they answer
 ///
-/// All URLs are fetched at once, and their bodies are printed in the order in which the URLs were given. What a server
+/// URLs are fetched 64 at once, and their bodies are printed in the order in which the URLs were given. What a server
 /// says, a 404 too, is an answer; --fail takes it for a failure.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -4,8 +4,10 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{OK, Server, Target, aquests, command, path, refused, start};
@@ -132,6 +134,37 @@ fn large_bodies_are_printed_as_they_come_in_the_order_of_their_urls() {
     let server = Server::start("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi", 1);
     let ran = aquests(&["fetch", "-t", "200ms", &server.url(), &target.url("/bytes/3")]).exits(1);
     assert_eq!(ran.out, "hiabc");
+}
+
+/// There are more than connections, and each of the others would take one and wait with it for its turn.
+#[test]
+fn the_one_whose_turn_it_is_gets_a_connection_even_when_it_loses_its_first() {
+    const LARGE: usize = 2 << 20;
+    let large = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n{}", "x".repeat(LARGE));
+    let others = Server::start(large.leak(), 100);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let late = listener.local_addr().unwrap();
+    // Is confused by an offer of HTTP/2, and not by HTTP/1.1.
+    let server = thread::spawn(move || {
+        for wait in [1_000, 0] {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+            // By then the others have all that they may have.
+            thread::sleep(Duration::from_millis(wait));
+            if wait == 0 {
+                stream.write_all(OK.as_bytes()).unwrap();
+            }
+        }
+    });
+    let file = path("fetched-many");
+    let mut args = ["fetch", "-o", file.to_str().unwrap()].map(str::to_owned).to_vec();
+    args.push(format!("http://{late}/"));
+    args.extend(vec![others.url(); 69]);
+    aquests(&args).exits(0);
+    server.join().unwrap();
+    let bytes = fs::read(&file).unwrap();
+    assert!(bytes.starts_with(b"hi") && bytes.len() == 2 + 69 * LARGE, "{} bytes", bytes.len());
+    fs::remove_file(file).unwrap();
 }
 
 #[test]

@@ -131,6 +131,21 @@ fn connections_are_kept_until_somebody_wants_their_end() {
 }
 
 #[test]
+fn a_request_that_begins_as_http2_does_is_read_however_it_is_cut() {
+    let target = Target::start();
+    let stream = TcpStream::connect(target.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    for part in [&b"P"[..], b"UT / HTTP/1.0\r\n\r\n"] {
+        (&stream).write_all(part).unwrap();
+        // Long enough for the first part to be read alone.
+        thread::sleep(Duration::from_millis(50));
+    }
+    let mut answer = String::new();
+    (&stream).read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(TEXT), "{answer}");
+}
+
+#[test]
 fn an_echo_tells_what_it_was_sent() {
     let target = Target::start();
     let (head, body) = target.ask("PUT", "/echo?a=b", "x-one: 1\r\ncontent-length: 5\r\n\r\nhello");

@@ -270,10 +270,13 @@ impl Core {
 
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
-        let Connection { route, asked, handshakes, .. } = self.pool.closed(connection);
+        let entry = self.pool.closed(connection);
+        let in_vain = opened && entry.was_never_of_use();
+        let Connection { route, asked, handshakes, .. } = entry;
         match self.pool.routes[route].spoken {
             Spoken::Unknown if !opened => self.pool.speaks(route, Spoken::Unreached),
-            // Whoever asked got no answer.
+            // Whoever asked got no answer. A server that falls silent at the question is not asked again.
+            Spoken::Asking if asked && matches!(reason, Reason::Silent) => self.pool.speaks(route, Spoken::Http1),
             Spoken::Asking if asked => self.pool.speaks(route, Spoken::Unknown),
             _ => {}
         }
@@ -292,7 +295,23 @@ impl Core {
             };
             self.fail_first(route, kind, &detail, now);
         }
-        if opened && let Some(session) = &mut self.pool.routes[route].session {
+        if in_vain && self.has_waiting(route) {
+            // It opened only to close. That may be chance, but who waits for it must come to an end.
+            let first = self.pool.routes[route].queue.front().map(|first| first.id);
+            let exchange = first.and_then(|id| self.exchanges.get(id));
+            let retries = exchange.map_or(0, |exchange| {
+                exchange.retries = exchange.retries.saturating_add(1);
+                exchange.retries
+            });
+            if retries > SAFE_RETRIES {
+                let words = format!("{} connections took no request: {reason}", SAFE_RETRIES + 1);
+                self.fail_first(route, ErrorKind::of(reason, true), &words, now);
+            }
+        }
+        if opened
+            && let Some(session) = &mut self.pool.routes[route].session
+            && session.used
+        {
             session.lost = true;
             self.fail_all(route, ErrorKind::Closed, "the connection of the session is gone", now);
         }
@@ -371,7 +390,11 @@ impl Handler<Wire> for Core {
                 Ok(()) => {
                     self.pool.routes[route].queue.pop_front();
                     self.pool.unrest(connection);
+                    if let Some(session) = &mut self.pool.routes[route].session {
+                        session.used = true;
+                    }
                     let entry = &mut self.pool.connections[connection];
+                    entry.used = true;
                     entry.in_flight += 1;
                     let made = std::mem::take(&mut entry.made);
                     exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made });
@@ -399,7 +422,12 @@ impl Handler<Wire> for Core {
                     }
                 }
                 // It must be alone on the connection: after the answers that are on their way.
-                Err(Refused::NotNow) => return,
+                Err(Refused::NotNow) => {
+                    if self.pool.connections[connection].in_flight > 0 {
+                        self.pool.line_up(route);
+                    }
+                    return;
+                }
                 Err(refused) => {
                     self.pool.routes[route].queue.pop_front();
                     if let Some(exchange) = self.exchanges.remove(id) {
@@ -410,7 +438,13 @@ impl Handler<Wire> for Core {
         }
         if to.slots() > 0 {
             self.pause(connection, to);
-        } else if self.has_waiting(route) {
+            return;
+        }
+        if self.pool.connections[connection].in_flight == 0 {
+            // It lets nobody in, which must not last.
+            to.set_silence(Some(self.settings.timeout));
+        }
+        if self.has_waiting(route) {
             // It has no room, or no more: others may have.
             self.pool.line_up(route);
         }
@@ -485,7 +519,10 @@ impl Handler<Wire> for Core {
         // Another exchange was given up, and the connection had to go with it: this one did nothing wrong.
         let ours = matches!(reason, Reason::Owner) || (matches!(reason, Reason::Body(_)) && trouble.is_none());
         let kind = if ours { ErrorKind::Closed } else { ErrorKind::of(reason, true) };
-        let confused = self.was_confused(at.tag as usize, id, kind);
+        // What ends one exchange by its rules ends no other, and was said in a protocol that is understood.
+        let broken =
+            replay == Replay::Unknown && !matches!(reason, Reason::Protocol(crate::protocols::Error::Reset { .. }));
+        let confused = broken && self.was_confused(at.tag as usize, id, kind);
         let Some(exchange) = self.exchanges.get(id) else { return };
         let connection = &self.pool.connections[at.tag as usize];
         let route = &mut self.pool.routes[connection.route];

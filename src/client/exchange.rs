@@ -122,14 +122,15 @@ impl Exchange {
     }
 
     /// Makes it ready to be sent again from its start. `false`: something of it would be told twice, or is there only once.
+    /// A server that has begun to answer has acted on it, whatever it says.
     pub(super) fn restart(&mut self) -> bool {
+        if self.collected.has_begun() {
+            return false;
+        }
         let Some(streams) = &mut self.request.streams else {
             self.request.given = 0;
             return true;
         };
-        if self.collected.has_begun() && streams.sink.is_some() {
-            return false;
-        }
         if streams.upload.as_mut().is_some_and(|upload| !upload.rewind()) {
             return false;
         }

@@ -205,7 +205,7 @@ impl Client {
     /// A connection of one's own to the server of a URL.
     pub fn open(&mut self, url: &str) -> Result<Session, Error> {
         let key = RouteKey::new(&Url::parse(url)?, None, self.core.settings.versions);
-        let route = self.core.open(key);
+        let route = self.core.open(key, &mut self.reactor);
         Ok(Session::new(route, Arc::clone(&self.shared)))
     }
 

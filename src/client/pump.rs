@@ -164,11 +164,15 @@ impl Core {
     }
 
     /// A session for a route, with a connection from the pool if one is free.
-    pub(super) fn open(&mut self, key: RouteKey) -> usize {
+    pub(super) fn open(&mut self, key: RouteKey, reactor: &mut Reactor<Wire>) -> usize {
         let shared = self.pool.route(&key);
         let session = self.pool.session(key);
         if let Some(connection) = self.pool.take_unused(shared) {
             self.pool.move_to(connection, session);
+            if let Some(key) = self.pool.connections[connection].key {
+                // It is kept as long as the session is, and not as long as the pool keeps what nobody uses.
+                reactor.set_silence(key, None);
+            }
             self.pool.rest(connection);
         }
         self.pool.forget_if_unused(shared);

@@ -109,12 +109,12 @@ impl Core {
         None
     }
 
-    /// An exchange failed on a connection on which HTTP/2 was asked for, or taken for granted, and whose server may have
-    /// been confused by just that: whether it should be asked in HTTP/1.1.
+    /// An exchange failed because its connection broke, on which HTTP/2 was asked for, or taken for granted, and whose
+    /// server may have been confused by just that: whether it should be asked in HTTP/1.1.
     pub(super) fn was_confused(&mut self, connection: usize, id: ExchangeId, kind: ErrorKind) -> bool {
         let entry = &self.pool.connections[connection];
         let (route, assumed) = (entry.route, entry.assumed && entry.served == 0);
-        let asked = self.exchanges.get(id).is_some_and(|exchange| exchange.upgrade != Upgrade::No);
+        let asked = self.exchanges.get(id).is_some_and(|exchange| exchange.upgrade == Upgrade::Asks);
         if !matches!(kind, ErrorKind::Closed | ErrorKind::Io | ErrorKind::Protocol) || !(asked || assumed) {
             return false;
         }

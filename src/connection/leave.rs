@@ -82,6 +82,10 @@ impl<P: Protocol> Connection<P> {
             *finished = self.transport.finish();
             self.ready.writable &= *finished;
         }
+        if mem::take(&mut self.ready.woken) && self.out.is_empty() && !self.transport.is_pending() {
+            // Somebody counts on it, who had better know that it is gone.
+            return self.left();
+        }
         for _ in 0..BUDGET / READ {
             if self.ready.eof {
                 break;

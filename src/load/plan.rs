@@ -144,7 +144,7 @@ impl Plan {
     }
 
     /// Requests on their way at once on one connection: streams of HTTP/2, as far as the server allows them, or the
-    /// depth of the pipeline of HTTP/1.1, where only idempotent requests follow one another. From 16 on, a request may
+    /// depth of the pipeline of HTTP/1.1, where only idempotent requests follow one another. From 8 on, a request may
     /// wait for others to leave with it, 100 µs at most, while three quarters of them are on their way: that is counted in
     /// its latency.
     #[must_use]

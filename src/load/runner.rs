@@ -66,6 +66,8 @@ struct Line {
     moved: bool,
     /// Addresses that could not be reached since one was.
     tried: usize,
+    /// The place of the address that was dialed last: others may reach another one meanwhile.
+    dialed: usize,
     /// The next request is to ask for HTTP/2.
     asks: bool,
     queue: Queue,
@@ -84,7 +86,7 @@ struct News {
 const REDIAL: Duration = Duration::from_millis(10);
 /// Where so many may be on their way at once on one connection, and three quarters of them are, the next may wait for
 /// others to leave with: the server has enough to do, and reads and answers them together.
-const MANY: usize = 16;
+const MANY: usize = 8;
 const PATIENCE: Duration = Duration::from_micros(100);
 /// How often a quiet run looks whether it is to stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -154,8 +156,16 @@ impl<'a> Runner<'a> {
             // Those that a rate does not need yet are connected, too.
             lines = lines.min(usize::try_from(share).unwrap_or(usize::MAX));
         }
-        let line =
-            || Line { key: None, useful: false, idle: false, moved: false, tried: 0, asks: false, queue: Queue::EMPTY };
+        let line = || Line {
+            key: None,
+            useful: false,
+            idle: false,
+            moved: false,
+            tried: 0,
+            dialed: 0,
+            asks: false,
+            queue: Queue::EMPTY,
+        };
         Ok(Runner {
             plan,
             addresses,
@@ -258,7 +268,8 @@ impl<'a> Runner<'a> {
             }
             let Some(index) = self.dial.pop_front() else { break };
             let line = &mut self.lines[index as usize];
-            let address = &self.addresses[(self.reached + line.tried) % self.addresses.len()];
+            line.dialed = if line.tried == 0 { self.reached } else { (line.dialed + 1) % self.addresses.len() };
+            let address = &self.addresses[line.dialed];
             match self.plan.connect(reactor, address, index.into(), now + self.plan.connect_timeout) {
                 Ok(key) => {
                     line.key = Some(key);
@@ -400,7 +411,7 @@ fn detail(plan: &Plan, reason: &Reason, opened: bool) -> String {
 impl Handler<Wire> for Runner<'_> {
     fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         let line = &mut self.lines[at.tag as usize];
-        self.reached = (self.reached + line.tried) % self.addresses.len();
+        self.reached = line.dialed;
         (line.tried, line.useful) = (0, false);
         line.asks = self.plan.asks_for_http2();
         self.connecting -= 1;

@@ -1,4 +1,4 @@
-//! `aquests fetch`: all URLs at once, their answers printed in the order of the URLs. How a request travels lives in
+//! `aquests fetch`: many URLs at once, their answers printed in the order of the URLs. How a request travels lives in
 //! the library; here is only what is asked for, and in `printer` what is printed where.
 
 mod bar;
@@ -21,7 +21,8 @@ use crate::{terminal, tls};
 use bar::{Bar, FRAME};
 use printer::{End, Printer};
 
-/// Connections at once.
+/// Connections at once, and requests: those whose turn has not come wait on their connections, so that more of them could
+/// have all, and leave none to the one whose turn it is.
 const WORKERS: usize = 64;
 /// How long a server may be silent; where there is a limit for all of it, that one comes first.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -64,21 +65,23 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
     };
     let say = |url: &String| if args.verbose { printer::sent(url, &method, &parts, length) } else { Vec::new() };
     let notes = args.urls.iter().map(say).collect();
-    let mut requests = Vec::with_capacity(args.urls.len());
-    for url in &args.urls {
-        requests.push(request(args, &method, &parts, url));
-    }
     let printer = Arc::new(Mutex::new(Printer::new(args, notes)));
-    let mut ids = Vec::with_capacity(requests.len());
-    for (place, request) in requests.into_iter().enumerate() {
+    let request = |place: usize| {
         let printer = Arc::clone(&printer);
-        let request = request.on_chunk(move |head, bytes| {
+        request(args, &method, &parts, &args.urls[place]).on_chunk(move |head, bytes| {
             let mut printer = printer.lock().unwrap_or_else(PoisonError::into_inner);
             Ok::<_, aquests::Error>(printer.piece(place, head, bytes))
-        });
-        ids.push(client.send(request).map_err(aquests::Error::from)?);
+        })
+    };
+    // Only in this can a request be wrong and those before it good.
+    for url in &args.urls {
+        Url::parse(url)?;
     }
-    let mut bar = (args.output.is_some() && !args.verbose && terminal::is_there()).then(|| Bar::new(ids.len()));
+    let mut ids = Vec::with_capacity(args.urls.len());
+    for place in 0..args.urls.len().min(WORKERS) {
+        ids.push(client.send(request(place)).map_err(aquests::Error::from)?);
+    }
+    let mut bar = (args.output.is_some() && !args.verbose && terminal::is_there()).then(|| Bar::new(args.urls.len()));
     let printer = || printer.lock().unwrap_or_else(PoisonError::into_inner);
     // After everything that can be wrong with what was asked for: a file that is there is not cut for nothing.
     printer().print_to(Sink::open(args.output.as_deref())?);
@@ -105,7 +108,13 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
             Some(End::Failed(failure)) => return Err(failure),
         }
         if let Some(bar) = &mut bar {
-            bar.draw(ids.iter().filter_map(|id| client.progress(*id)));
+            // Nothing is known of those that were not asked for yet.
+            let unasked = (ids.len() < args.urls.len()).then_some((0, None));
+            bar.draw(ids.iter().filter_map(|id| client.progress(*id)).chain(unasked));
+        }
+        let most = args.urls.len().min(printer().next() + WORKERS);
+        while ids.len() < most {
+            ids.push(client.send(request(ids.len())).map_err(aquests::Error::from)?);
         }
     }
     drop(bar);

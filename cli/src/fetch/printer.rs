@@ -107,6 +107,11 @@ impl Printer {
         }
     }
 
+    /// The place of the one whose turn it is.
+    pub(super) fn next(&self) -> usize {
+        self.next
+    }
+
     /// The places of downloads that were held and may go on.
     pub(super) fn take_resumes(&mut self) -> Vec<usize> {
         mem::take(&mut self.resume)

@@ -36,6 +36,8 @@ pub(super) struct Site {
 /// The exchanges of one connection: one in HTTP/1.1, many in HTTP/2.
 #[derive(Debug, Default)]
 struct Visitor {
+    /// Which connection it is, of all that ever had this place.
+    key: Option<Key>,
     /// By their names, which grow.
     slots: Vec<Slot>,
     /// Those that something can be said to.
@@ -49,6 +51,8 @@ struct Slot {
     state: State,
     /// The client waits for a word before it sends its body.
     expects: bool,
+    /// It was asked for the head alone: the exchange ends with that, and nothing of a body is asked for.
+    bodiless: bool,
     /// All of the answer was given.
     given: bool,
 }
@@ -114,7 +118,9 @@ impl Site {
         let now = reactor.now();
         while let Some(Reverse((_, key, id))) = self.delays.peek().filter(|Reverse((due, ..))| *due <= now) {
             let visitor = &mut self.visitors[key.index()];
-            if let Some(slot) = visitor.get(*id)
+            // Whoever waited for it may be gone, and another in the same place whose exchanges have the same names.
+            if visitor.key == Some(*key)
+                && let Some(slot) = visitor.get(*id)
                 && matches!(slot.state, State::Delayed)
             {
                 slot.state = State::Ready(Route::Root);
@@ -142,7 +148,7 @@ impl Site {
         if expects || !matches!(state, State::Reading(_) | State::Delayed) {
             visitor.ready.push_back(id);
         }
-        visitor.add(Slot { id, state, expects, given: false });
+        visitor.add(Slot { id, state, expects, bodiless: head.method == "HEAD", given: false });
     }
 
     /// What goes on in HTTP/2 where the client offers that (RFC 7540 §3.2).
@@ -241,6 +247,7 @@ impl Handler<Wire> for Site {
             self.visitors.resize_with(index + 1, Visitor::default);
         }
         let visitor = &mut self.visitors[index];
+        visitor.key = Some(at.key);
         visitor.plain = !established.tls;
         visitor.slots.clear();
         visitor.ready.clear();
@@ -257,6 +264,7 @@ impl Handler<Wire> for Site {
             if std::mem::take(&mut slot.expects) {
                 let _ = to.send(id, Response { head: &self.heads.go_on, body: Body::EMPTY });
             }
+            let bodiless = slot.bodiless;
             let state = match std::mem::replace(&mut slot.state, State::Over) {
                 State::Ready(route) => self.answer(id, route, to),
                 State::Echo(echo, begun) => self.answer_echo(id, echo, begun, to),
@@ -267,6 +275,7 @@ impl Handler<Wire> for Site {
                 state => state,
             };
             match state {
+                State::Filling(..) | State::Echo(..) if bodiless => self.visitors[index].remove(id),
                 State::Over => self.visitors[index].remove(id),
                 state => {
                     if let Some(slot) = self.visitors[index].get(id) {
@@ -321,6 +330,8 @@ impl Handler<Wire> for Site {
         // The body is on its way: nobody waits for a word.
         slot.expects = false;
         match &mut slot.state {
+            // None of it goes back.
+            State::Echo(..) if slot.bodiless => {}
             State::Echo(echo, _) => match echo.add(data, done) {
                 echo::Flow::Continue => {}
                 echo::Flow::Hold => return Flow::Hold,
@@ -352,5 +363,125 @@ impl Handler<Wire> for Site {
             visitor.slots.clear();
             visitor.ready.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::time::{Duration, Instant};
+
+    use aquests::reactor::Listener;
+
+    use super::*;
+
+    /// The preface and empty SETTINGS.
+    const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+    /// HEADERS of a request, which END_STREAM ends or not.
+    fn headers(stream: u8, method: &str, path: &str, ends: bool) -> Vec<u8> {
+        let mut block = vec![0x02, method.len() as u8];
+        block.extend_from_slice(method.as_bytes());
+        block.extend_from_slice(&[0x86, 0x04, path.len() as u8]);
+        block.extend_from_slice(path.as_bytes());
+        block.extend_from_slice(b"\x01\x01h");
+        let mut frame = vec![0, 0, block.len() as u8, 1, 4 | u8::from(ends), 0, 0, 0, stream];
+        frame.extend_from_slice(&block);
+        frame
+    }
+
+    /// A site on a port of its own, served by the thread of the test.
+    struct Served {
+        site: Site,
+        reactor: Reactor<Wire>,
+        address: SocketAddr,
+    }
+
+    impl Served {
+        fn new() -> Self {
+            let mut reactor = Reactor::new().unwrap();
+            let listener = Listener::tcp("127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
+            let address = listener.local_addr().unwrap();
+            reactor.listen(listener, 0).unwrap();
+            Self { site: Site::new(), reactor, address }
+        }
+
+        fn connect(&self, bytes: &[u8]) -> TcpStream {
+            let mut stream = TcpStream::connect(self.address).unwrap();
+            stream.write_all(bytes).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        }
+
+        /// Serves until something holds.
+        #[track_caller]
+        fn until(&mut self, what: &str, mut holds: impl FnMut(&Site) -> bool) {
+            let begin = Instant::now();
+            while !holds(&self.site) {
+                assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
+                self.site.prepare(&mut self.reactor);
+                self.reactor.turn(Some(Duration::from_millis(10)), &mut self.site).unwrap();
+            }
+        }
+
+        /// Serves until bytes are in what the client is sent.
+        #[track_caller]
+        fn until_sent(&mut self, mut client: &TcpStream, times: usize, bytes: &[u8]) {
+            let mut sent = Vec::new();
+            self.until("the answers do not come", |_| {
+                let mut buffer = [0; 1 << 16];
+                while let Ok(more @ 1..) = client.read(&mut buffer) {
+                    sent.extend_from_slice(&buffer[..more]);
+                }
+                sent.windows(bytes.len()).filter(|part| *part == bytes).count() >= times
+            });
+        }
+    }
+
+    /// The frame header of an answer's HEADERS, from its type on.
+    fn answered(stream: u8, ends: bool) -> [u8; 6] {
+        [1, 4 | u8::from(ends), 0, 0, 0, stream]
+    }
+
+    #[test]
+    fn an_answer_to_head_leaves_nothing_behind() {
+        let mut served = Served::new();
+        for path in ["/bytes/100000", "/chunked/9", "/echo", "/"] {
+            let client = served.connect(format!("HEAD {path} HTTP/1.1\r\nhost: h\r\n\r\n").repeat(20).as_bytes());
+            served.until_sent(&client, 20, b"HTTP/1.1 200 OK\r\n");
+            assert!(served.site.visitors.iter().all(|visitor| visitor.slots.is_empty()), "{path}, HTTP/1.1");
+
+            let mut bytes = HELLO.to_vec();
+            // The body of the last never comes.
+            bytes.extend((0..20).flat_map(|number| headers(number * 2 + 1, "HEAD", path, number < 19)));
+            let second = served.connect(&bytes);
+            if path == "/echo" {
+                served.until_sent(&second, 1, &answered(39, true));
+            } else {
+                served.until_sent(&second, 1, &answered(37, true));
+            }
+            let left: usize = served.site.visitors.iter().map(|visitor| visitor.slots.len()).sum();
+            // What is no echo is answered when the request is whole.
+            assert_eq!(left, usize::from(path != "/echo"), "{path}, HTTP/2");
+            drop((client, second));
+            served.until("the clients went away", |site| site.visitors.iter().all(|visitor| visitor.slots.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_delay_of_a_client_that_is_gone_delays_nobody_else() {
+        let mut served = Served::new();
+        let ask = |path| [HELLO, &headers(1, "GET", path, true)].concat();
+        let first = served.connect(&ask("/delay/500"));
+        let waits = |site: &Site| site.visitors.iter().filter(|visitor| !visitor.slots.is_empty()).count();
+        served.until("the first does not ask", |site| waits(site) == 1);
+        drop(first);
+        served.until("the first does not leave", |site| waits(site) == 0);
+        let second = served.connect(&ask("/delay/800"));
+        served.until("the second does not ask", |site| waits(site) == 1);
+        assert_eq!(served.site.visitors.len(), 1, "it has the place of the first");
+        served.until_sent(&second, 1, &answered(1, false));
+        assert!(served.site.delays.is_empty(), "nobody is answered before the time");
     }
 }

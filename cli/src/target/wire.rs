@@ -75,7 +75,8 @@ impl Protocol for Wire {
         out: &mut Vec<u8>,
     ) -> Result<(usize, Event<Self::Message<'a>>), Error> {
         if self.decide(input, out).is_none() {
-            return Ok((0, Event::NeedData { at_least: PREFACE.len() }));
+            // The next byte may tell already, and a request may have fewer than the preface.
+            return Ok((0, Event::NeedData { at_least: input.bytes.len() + 1 }));
         }
         each!(self, Ok((0, Event::Progress)), machine => machine.receive(input, out))
     }
@@ -133,14 +134,19 @@ impl Protocol for Wire {
 mod tests {
     use super::*;
 
-    /// What the machine is after these bytes have come one by one.
+    /// What the machine is after these bytes have come one by one. It is not asked before it has as many as it wants.
     fn after(bytes: &[u8], eof: bool) -> (Wire, Vec<u8>) {
         let (mut wire, mut out) = (Wire::new(Established::default()), Vec::new());
         wire.connected(Established::default(), &mut out);
         assert!(out.is_empty(), "nothing is said to whom nobody knows");
+        let mut need = 1;
         for end in 1..=bytes.len() {
-            if matches!(wire, Wire::Open) {
-                wire.receive(Input { bytes: &bytes[..end], eof: eof && end == bytes.len() }, &mut out).unwrap();
+            let eof = eof && end == bytes.len();
+            if matches!(wire, Wire::Open) && (end >= need || eof) {
+                let (_, event) = wire.receive(Input { bytes: &bytes[..end], eof }, &mut out).unwrap();
+                if let Event::NeedData { at_least } = event {
+                    need = at_least;
+                }
             }
         }
         (wire, out)
@@ -152,6 +158,10 @@ mod tests {
         assert!(matches!(after(b"P", false).0, Wire::Open));
         assert!(matches!(after(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", false).0, Wire::Open));
         assert!(matches!(after(b"PUT", false).0, Wire::Http1(_)));
+        assert!(
+            matches!(after(b"PUT / HTTP/1.0\r\n\r\n", false).0, Wire::Http1(_)),
+            "all of it is less than a preface"
+        );
         assert!(matches!(after(b"PRI * HTTP/1.1\r\n", false).0, Wire::Http1(_)));
         let (wire, out) = after(PREFACE, false);
         assert!(matches!(wire, Wire::Http2(_)) && out[3] == 4, "SETTINGS are the first frame");
