@@ -312,6 +312,39 @@ fn a_server_that_does_not_finish_its_handshake_is_given_up() {
     });
 }
 
+/// The time for TLS is each address's own, even where it is over before the next address would be tried beside it.
+#[cfg(feature = "tls")]
+#[test]
+fn an_address_that_does_not_finish_its_handshake_leaves_it_to_the_next() {
+    use aquests::TlsSettings;
+    use support::tls::Authority;
+    must_end(|| {
+        let authority = Authority::new("root");
+        let peer = Peer::secure(authority.localhost().server(), |conn| conn.echo());
+        let port = peer.address().port();
+        let mute = [2, 3].map(|last| Peer::at(([127, 0, 0, last], port).into(), |conn| conn.stall()));
+        let mut client = Client::builder()
+            .tls(TlsSettings::new().roots_pem(authority.pem.as_str()))
+            .tls_timeout(2 * SHORT)
+            .resolve("localhost", port, [2, 3, 1].map(|last| [127, 0, 0, last].into()))
+            .build()
+            .unwrap();
+        let get = || Request::get(format!("https://localhost:{port}/x"));
+        client.send(get()).unwrap();
+        assert_eq!(fetch_one(&mut client).expect("one of them answers").content(), b"/x");
+        assert_eq!(mute.map(|peer| peer.connections()), [1, 1]);
+        // None of them, and what it is called.
+        let mute = [4, 5].map(|last| Peer::at(([127, 0, 0, last], port).into(), |conn| conn.stall()));
+        let addresses = [4, 5].map(|last| [127, 0, 0, last].into());
+        let mut client =
+            Client::builder().tls_timeout(2 * SHORT).resolve("localhost", port, addresses).build().unwrap();
+        client.send(get()).unwrap();
+        let kind = fetch_one(&mut client).expect_err("nobody answers").kind();
+        assert_eq!(kind, ErrorKind::Timeout(Phase::Tls));
+        assert_eq!(mute.map(|peer| peer.connections()), [1, 1]);
+    });
+}
+
 #[test]
 fn the_parts_of_making_a_connection_are_told_once() {
     must_end(|| {

@@ -178,3 +178,23 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared").field("queued", &self.queued).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_given_back_can_be_sent_again_as_it_was() {
+        let (streamed, writer) = Request::post("http://h/").body_writer(Some(3));
+        for (mut request, length) in [(Request::post("http://h/").body("xy"), 2), (streamed, 3)] {
+            request = request.meta(7u8).callback(|_, _| Ok::<_, Error>(()));
+            for _ in 0..2 {
+                let prepared = request.prepare().unwrap();
+                assert_eq!((prepared.sent().1, prepared.meta.get()), (Some(length), Some(&7u8)));
+                assert!(prepared.callback.is_some());
+                request.take_back(prepared);
+            }
+        }
+        assert_eq!(writer.room(), 0, "it is gone with its request");
+    }
+}

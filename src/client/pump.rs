@@ -452,7 +452,8 @@ impl Core {
         if race.attempts.len() == before {
             return false;
         }
-        let timeout = matches!(reason, Reason::Deadline);
+        // TLS has a deadline of its own, which is that of one address.
+        let timeout = matches!(reason, Reason::Deadline) && race.deadline <= at.now;
         if race.attempts.is_empty() && (race.rest.is_empty() || timeout) {
             return true;
         }

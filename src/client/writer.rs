@@ -128,7 +128,11 @@ impl Pipe {
         let callback = self.lock().on_room.take();
         if let Some(mut callback) = callback {
             callback();
-            self.lock().on_room.get_or_insert(callback);
+            let mut state = self.lock();
+            // Nobody is told after the end, and whoever set another while this ran wants that one.
+            if !state.closed && state.on_room.is_none() {
+                state.on_room = Some(callback);
+            }
         }
     }
 }
@@ -165,8 +169,19 @@ impl BodyWriter {
 
     /// Called when a write was not taken whole and there is room for half of the limit again, and when the request has
     /// its outcome. It runs inside the client's turn: wake somebody, or write, but do not wait.
+    ///
+    /// Where the request has its outcome already it is called at once, and not kept.
     pub fn on_room(&self, callback: impl FnMut() + Send + 'static) {
-        self.pipe.lock().on_room = Some(Box::new(callback));
+        let mut callback = Box::new(callback);
+        let mut state = self.pipe.lock();
+        if state.closed {
+            drop(state);
+            return callback();
+        }
+        let before = state.on_room.replace(callback);
+        drop(state);
+        // Without the lock: what it holds may be a writer.
+        drop(before);
     }
 
     /// Bytes that may wait between this writer and the connection: 256 KiB.
@@ -260,9 +275,8 @@ impl Drop for Outlet {
         state.closed = true;
         state.bytes = VecDeque::new();
         drop(state);
+        // It is kept no longer either: what it holds may be a writer.
         self.pipe.tell_room();
-        // What it holds may hold a writer.
-        self.pipe.lock().on_room = None;
     }
 }
 
@@ -312,6 +326,24 @@ mod tests {
         assert_eq!(writer.try_write(b"abc").unwrap(), 3);
         drop(outlet);
         assert_eq!(writer.try_write(b"").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn whoever_asks_to_be_told_after_the_end_is_told_at_once_and_forgotten() {
+        let (writer, outlet) = pipe(None);
+        let told = Arc::new(AtomicUsize::new(0));
+        let tell = || {
+            let told = Arc::clone(&told);
+            move || {
+                told.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        writer.on_room(tell());
+        writer.on_room(tell());
+        drop(outlet);
+        assert_eq!((told.load(Ordering::SeqCst), Arc::strong_count(&told)), (1, 1), "the first was replaced");
+        writer.on_room(tell());
+        assert_eq!((told.load(Ordering::SeqCst), Arc::strong_count(&told)), (2, 1), "nobody will tell it later");
     }
 
     #[test]
