@@ -26,6 +26,8 @@
 //! | `http2` (default) | HTTP/2, where a server has it; brings `http1` |
 //! | `tls` (default) | TLS, for the client and for protocols of one's own |
 //! | `load` | load generation |
+//! | `redis` | Redis |
+//! | `postgres` | PostgreSQL |
 //! | `full` | all of them |
 //!
 //! # Contracts
@@ -49,8 +51,12 @@ pub mod load;
 mod logger;
 #[cfg(feature = "client")]
 mod pool;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod precise;
 pub mod reactor;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "client")]
 mod report;
 #[cfg(feature = "client")]
