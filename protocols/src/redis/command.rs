@@ -58,6 +58,11 @@ impl PreparedCommand {
         Ok(self)
     }
 
+    /// One command that was written elsewhere.
+    pub(super) fn of(bytes: Vec<u8>, first: Replies) -> Self {
+        Self { bytes, first, more: Vec::new() }
+    }
+
     /// How many commands there are.
     pub fn commands(&self) -> usize {
         1 + self.more.len()
