@@ -1,7 +1,8 @@
 //! Redis as a program asks it: where the server is and who one is there, commands as values, and what they answer as types
 //! of Rust. How bytes travel, and when a command is sent, is the client's business and never belongs here.
 //!
-//! [`Redis`] says where and who, and makes commands: [`Redis::command`] any of them.
+//! [`Redis`] says where and who, and makes commands: [`Redis::command`] any of them. [`FromValue`] reads
+//! replies.
 //!
 //! ```
 //! use aquests::redis::Redis;
@@ -26,6 +27,7 @@ mod address;
 mod args;
 mod class;
 mod command;
+mod convert;
 mod settings;
 mod table;
 
@@ -39,6 +41,7 @@ pub use args::{Args, ToArg, ToArgs};
 pub(crate) use class::{Class, Wait};
 pub use command::Command;
 pub(crate) use command::Exchange;
+pub use convert::{FromValue, ReadError, StreamEntry};
 use settings::{Login, PORT, SENTINEL_PORT};
 pub(crate) use settings::{Place, Settings, Topology};
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod commands;
+mod convert;
 
 use super::*;
 use crate::protocols;
