@@ -19,6 +19,7 @@
 //! | what | default | setter | source |
 //! |---|---|---|---|
 //! | commands on their way on one connection | 128 | [`Redis::pipeline`] | what one read of the server takes of short ones |
+//! | nodes of a cluster | 4,096 | none | four times the 1,000 that its specification recommends |
 
 // What the client takes up when it sends commands is not used before it does.
 #![allow(dead_code, unused_imports)]
@@ -29,6 +30,7 @@ mod class;
 mod command;
 mod convert;
 mod settings;
+mod slots;
 mod table;
 
 use std::fmt;
@@ -44,6 +46,7 @@ pub(crate) use command::Exchange;
 pub use convert::{FromValue, ReadError, StreamEntry};
 use settings::{Login, PORT, SENTINEL_PORT};
 pub(crate) use settings::{Place, Settings, Topology};
+pub(crate) use slots::{Node, Slots, SlotsError};
 
 /// Where a server is, and who one is there. Cheap to clone; its methods make [`Command`]s.
 ///

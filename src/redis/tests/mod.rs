@@ -3,6 +3,7 @@
 mod address;
 mod commands;
 mod convert;
+mod slots;
 
 use super::*;
 use crate::protocols;
