@@ -20,6 +20,13 @@ impl<'a> Args<'a> {
         Self { words }
     }
 
+    /// The words of a value, each by itself.
+    pub(super) fn collect(value: impl ToArgs, to: &mut Vec<Vec<u8>>) {
+        let mut words = Words::new();
+        value.to_args(&mut Args::new(&mut words));
+        to.extend(words.iter().map(<[u8]>::to_vec));
+    }
+
     /// Adds one word, any bytes.
     pub fn word(&mut self, word: impl AsRef<[u8]>) {
         self.words.push(word);

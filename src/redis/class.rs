@@ -24,6 +24,17 @@ pub(crate) enum Wait {
     Forever,
 }
 
+impl Wait {
+    /// One after the other.
+    pub(super) fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (Wait::Forever, _) | (_, Wait::Forever) => Wait::Forever,
+            (Wait::For(one), Wait::For(other)) => Wait::For(one.saturating_add(other)),
+            (one, other) => one.max(other),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// It changes nothing that outlives it.

@@ -65,6 +65,11 @@ impl Command {
         words.join(" ").to_ascii_uppercase()
     }
 
+    /// All its words, the name first. Secrets too.
+    pub fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.words.iter()
+    }
+
     /// Its keys, as far as they are known from the words: of a command that this version does not know, the first argument.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
         class::keys(&self.words)
@@ -93,7 +98,7 @@ impl Command {
         &self.settings
     }
 
-    pub(crate) fn words(&self) -> &Words {
+    pub(crate) fn written(&self) -> &Words {
         &self.words
     }
 

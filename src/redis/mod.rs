@@ -1,15 +1,15 @@
 //! Redis as a program asks it: where the server is and who one is there, commands as values, and what they answer as types
 //! of Rust. How bytes travel, and when a command is sent, is the client's business and never belongs here.
 //!
-//! [`Redis`] says where and who, and makes commands: [`Redis::command`] any of them. [`FromValue`] reads
-//! replies.
+//! [`Redis`] says where and who, its methods make [`Command`]s ([`Redis::command`] any of them), [`Transaction`]s,
+//! and calls of [`Script`]s; [`FromValue`] reads replies.
 //!
 //! ```
-//! use aquests::redis::Redis;
+//! use aquests::redis::{Redis, SetOptions};
 //!
 //! let db = Redis::at("127.0.0.1:6379").database(2);
-//! let command = db.command("SET", ("city", "Plzen"));
-//! assert_eq!(command.name(), "SET");
+//! let command = db.set_with("city", "Plzen", SetOptions::new().ex(60));
+//! assert_eq!(command, db.command("SET", ("city", "Plzen", "EX", 60)));
 //! ```
 //!
 //! # Limits
@@ -28,10 +28,13 @@ mod address;
 mod args;
 mod class;
 mod command;
+mod commands;
 mod convert;
+mod script;
 mod settings;
 mod slots;
 mod table;
+mod transaction;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -43,10 +46,15 @@ pub use args::{Args, ToArg, ToArgs};
 pub(crate) use class::{Class, Wait};
 pub use command::Command;
 pub(crate) use command::Exchange;
+pub use commands::{
+    Expiry, GeoArea, GeoOptions, RangeOptions, ScanOptions, SetOptions, Side, XaddOptions, XreadOptions, ZaddOptions,
+};
 pub use convert::{FromValue, ReadError, StreamEntry};
+pub use script::{Call, Script};
 use settings::{Login, PORT, SENTINEL_PORT};
 pub(crate) use settings::{Place, Settings, Topology};
 pub(crate) use slots::{Node, Slots, SlotsError};
+pub use transaction::{Batch, Transaction};
 
 /// Where a server is, and who one is there. Cheap to clone; its methods make [`Command`]s.
 ///

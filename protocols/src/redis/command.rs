@@ -4,6 +4,7 @@
 use core::fmt;
 
 use super::value::push_header;
+use super::words::Words;
 use crate::Refused;
 
 /// What is sent in one exchange.
@@ -56,6 +57,14 @@ impl PreparedCommand {
         let replies = append(words, &mut self.bytes)?;
         self.more.push(replies);
         Ok(self)
+    }
+
+    /// Several commands that were written word by word. [`Refused::Misuse`] where [`new`](Self::new) and
+    /// [`then`](Self::then) say it, and where there is none.
+    pub fn several<'a>(commands: impl IntoIterator<Item = &'a Words>) -> Result<Self, Refused> {
+        let mut commands = commands.into_iter();
+        let first = commands.next().ok_or(Refused::Misuse("there is no command"))?;
+        commands.try_fold(Self::new(first)?, |prepared, words| prepared.then(words))
     }
 
     /// One command that was written elsewhere.

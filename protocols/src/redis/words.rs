@@ -36,7 +36,10 @@ impl Default for Words {
 impl Words {
     /// No words yet.
     pub fn new() -> Self {
-        Self { bytes: ROOM.to_vec(), count: 0 }
+        // Most commands are shorter, and grow no more.
+        let mut bytes = Vec::with_capacity(64);
+        bytes.extend_from_slice(ROOM);
+        Self { bytes, count: 0 }
     }
 
     /// Adds one word, any bytes.

@@ -10,7 +10,7 @@ fn db() -> Redis {
 }
 
 fn shown(command: &Command) -> String {
-    let words: Vec<_> = command.words().iter().map(|word| word.escape_ascii().to_string()).collect();
+    let words: Vec<_> = command.words().map(|word| word.escape_ascii().to_string()).collect();
     words.join(" ")
 }
 

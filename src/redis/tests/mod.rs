@@ -3,6 +3,7 @@
 mod address;
 mod commands;
 mod convert;
+mod several;
 mod slots;
 
 use super::*;
