@@ -17,6 +17,9 @@ mod nginx;
 mod peer;
 mod process;
 mod python;
+mod redis;
+mod redis_cluster;
+mod redis_sentinel;
 mod stunnel;
 pub(crate) mod tls;
 
@@ -35,6 +38,9 @@ pub(crate) use nginx::Nginx;
 pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
+pub(crate) use redis::{RedisBuilder, RedisServer};
+pub(crate) use redis_cluster::RedisCluster;
+pub(crate) use redis_sentinel::RedisSentinel;
 pub(crate) use stunnel::Stunnel;
 
 /// How long anything may take before it counts as hanging. Far more than it needs on a busy machine: nothing waits for it
