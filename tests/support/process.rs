@@ -127,6 +127,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Whether it has not ended yet, or nobody has seen that it has.
+    pub(crate) fn runs(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
@@ -141,7 +146,7 @@ impl Server {
 
     /// Ends it and waits for that.
     pub(crate) fn stop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
+        if !self.runs() {
             return;
         }
         let pid = Pid::from_child(&self.child);
