@@ -24,6 +24,17 @@ pub(crate) enum Wait {
     Forever,
 }
 
+impl Wait {
+    /// How long at most, if it waits: `Some(None)` for ever.
+    pub(crate) fn limit(self) -> Option<Option<Duration>> {
+        match self {
+            Wait::No => None,
+            Wait::For(time) => Some(Some(time)),
+            Wait::Forever => Some(None),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// It changes nothing that outlives it.

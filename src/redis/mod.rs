@@ -89,6 +89,16 @@ impl Redis {
         Ok(Self { settings: Arc::new(settings) })
     }
 
+    /// Whether a URL is one of Redis.
+    pub fn is_url(text: &str) -> bool {
+        address::is_url(text)
+    }
+
+    /// What is wrong with it, if anything is.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.settings.wrong.as_ref().map_or(Ok(()), |wrong| Err(Error::invalid(wrong.clone())))
+    }
+
     fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
