@@ -328,6 +328,15 @@ impl Plan {
         self.place().to_string()
     }
 
+    /// The host and the port that is connected to unless something else is said; `None` for a socket.
+    pub fn host(&self) -> Option<(&str, u16)> {
+        match &self.goal {
+            Goal::Http(http) => Some((http.url.host(), http.url.port())),
+            #[cfg(feature = "redis")]
+            Goal::Redis(redis) => redis.host(),
+        }
+    }
+
     fn place(&self) -> Place {
         self.connect_to.clone().unwrap_or_else(|| match &self.goal {
             Goal::Http(http) => Place::Name(http.url.host().to_owned(), http.url.port()),

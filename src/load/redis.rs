@@ -44,6 +44,13 @@ impl Redis {
         Ok(Self { db: db.clone(), words: Secret(words) })
     }
 
+    pub(super) fn host(&self) -> Option<(&str, u16)> {
+        match &self.db.settings().place {
+            redis::Place::Host(host, port) => Some((host, *port)),
+            redis::Place::Socket(_) => None,
+        }
+    }
+
     pub(super) fn place(&self) -> Place {
         match &self.db.settings().place {
             redis::Place::Host(host, port) => Place::Name(host.clone(), *port),

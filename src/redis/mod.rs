@@ -33,7 +33,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::Error;
+use crate::{Error, Url};
 pub use crate::protocols::redis::{ErrorReply, Limits, Value, Version};
 pub use args::{Args, ToArg, ToArgs};
 pub(crate) use class::{Class, Wait};
@@ -97,6 +97,11 @@ impl Redis {
     /// What is wrong with it, if anything is.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.settings.wrong.as_ref().map_or(Ok(()), |wrong| Err(Error::invalid(wrong.clone())))
+    }
+
+    /// Where it is, without who one is: `redis://redis.example.org:6379/2`.
+    pub fn url(&self) -> Url {
+        self.settings.url()
     }
 
     fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
