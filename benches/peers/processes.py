@@ -16,7 +16,18 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 INSTALL = {name: name for name in ("nginx", "wrk", "openssl", "curl", "valgrind", "strace")}
-INSTALL["h2load"] = "nghttp2-client"
+INSTALL.update({
+    "h2load": "nghttp2-client",
+    "initdb": "postgresql",
+    "pgbench": "postgresql",
+    "postgres": "postgresql",
+    "redis-benchmark": "redis-tools",
+    "redis-cli": "redis-tools",
+    "redis-server": "redis-server",
+    "setpriv": "util-linux",
+})
+# The user `nobody` and its group, who own nothing.
+NOBODY = 65534
 PR_SET_PDEATHSIG = 1
 
 
@@ -24,13 +35,29 @@ class Failed(Exception):
     """A reason to stop, told without a traceback."""
 
 
+def find(program):
+    """The path of a program, or nothing."""
+    # Servers live in folders that are not on everybody's path, PostgreSQL in one for each version.
+    versions = [str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin")]
+    folders = [os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", *versions]
+    return shutil.which(program, path=":".join(folders))
+
+
 def need(program):
     """The path of a program, or the line that installs it."""
-    # Servers live in folders that are not on everybody's path.
-    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    path = find(program)
     if path is None:
         raise Failed(f"{program} is missing; install it with: apt-get install {INSTALL[program]}")
     return path
+
+
+def unprivileged(command, farewell="TERM"):
+    """The same command without the rights of root, for programs that refuse to have them."""
+    if os.geteuid() != 0:
+        return command
+    # Whoever changes the user forgets at whose end the child is to end.
+    change = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--pdeathsig", farewell]
+    return [need("setpriv"), *change, "--", *command]
 
 
 def prepare_child(core):
@@ -117,14 +144,18 @@ def free_port(first=None):
 class Server:
     """A process that listens, ended with this object."""
 
-    def __init__(self, command, port, core):
+    def __init__(self, command, port, core, farewell=signal.SIGTERM):
         self.port = port
+        self.farewell = farewell
+        # A file, as nobody reads a pipe while the server runs.
+        self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=prepare_child(core)
+            command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=prepare_child(core)
         )
         for _ in range(500):
             if self.process.poll() is not None:
-                raise Failed(f"{command[0]} ended at once: {self.process.stderr.read().decode(errors='replace')}")
+                self.log.seek(0)
+                raise Failed(f"{command[0]} ended at once: {self.log.read().decode(errors='replace')}")
             with socket.socket() as probe:
                 if probe.connect_ex((HOST, port)) == 0:
                     return
@@ -133,9 +164,10 @@ class Server:
         raise Failed(f"{command[0]} does not answer on port {port}")
 
     def stop(self):
-        self.process.terminate()
+        self.process.send_signal(self.farewell)
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self.log.close()

@@ -1,9 +1,12 @@
 """The servers that are loaded, each in a folder and on ports of its own."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
-from processes import HOST, Server, free_port, need
+from processes import HOST, NOBODY, Failed, Server, free_port, need, unprivileged
 
 NGINX = """
 daemon off;
@@ -84,3 +87,67 @@ def start_silent(core):
     """A server that accepts and never says a word."""
     port = free_port()
     return Server([sys.executable, "-c", SILENT, str(port)], port, core)
+
+
+# What `redis-benchmark -r` draws from, and how it writes a number into a key.
+REDIS_KEYS = 100_000
+
+
+def start_redis(core):
+    """Redis with one thread that writes nothing to disk, and the keys and values of redis-benchmark."""
+    port = free_port()
+    quiet = ["--save", "", "--appendonly", "no", "--daemonize", "no"]
+    server = Server([need("redis-server"), "--bind", HOST, "--port", str(port), *quiet], port, core)
+    try:
+        sets = "".join(f"SET key:{number:012} VXK\r\n" for number in range(REDIS_KEYS))
+        command = [need("redis-cli"), "-h", HOST, "-p", str(port)]
+        subprocess.run([*command, "--pipe"], input=sets.encode(), check=True, stdout=subprocess.DEVNULL)
+        held = subprocess.run([*command, "DBSIZE"], check=True, stdout=subprocess.PIPE).stdout
+        if int(held) != REDIS_KEYS:
+            raise Failed(f"Redis holds {held.decode().strip()} keys instead of {REDIS_KEYS}")
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def start_postgres(folder, core):
+    """PostgreSQL that trusts everybody, with the tables of pgbench in the database `postgres`."""
+    folder = folder / "postgres"
+    folder.mkdir()
+    # It runs as another user, who must come to its folder.
+    folder.parent.chmod(0o711)
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    data = str(folder / "data")
+    make = [need("initdb"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", data]
+    subprocess.run(unprivileged(make), cwd=folder, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    port = free_port()
+    settings = {
+        "listen_addresses": HOST,
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "max_connections": "200",
+        # Nothing begins by itself in the middle of a run.
+        "autovacuum": "off",
+        "checkpoint_timeout": "1d",
+    }
+    options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    command = unprivileged([need("postgres"), "-D", data, "-p", str(port), *options], "INT")
+    # By another signal it would wait for its clients.
+    server = Server(command, port, core, signal.SIGINT)
+    try:
+        fill = [need("pgbench"), "-i", "-q", "-s", "1", "-h", HOST, "-p", str(port), "-U", "postgres", "postgres"]
+        for attempt in range(100):
+            done = subprocess.run(fill, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            if done.returncode == 0:
+                return server
+            text = done.stdout.decode(errors="replace")
+            # It accepts before it is ready.
+            if "starting up" not in text:
+                break
+            time.sleep(0.05)
+        raise Failed(f"pgbench cannot fill its tables: {text}")
+    except BaseException:
+        server.stop()
+        raise

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from processes import Failed
+from processes import HOST, Failed
 
 
 @dataclass
@@ -21,6 +21,10 @@ class Load:
     fresh: bool = False
     # Requests at once on each connection, in HTTP/2; none in HTTP/1.1.
     streams: int = 0
+    # What is asked of a server that speaks no HTTP: a command and its arguments, or a statement and its values.
+    words: tuple = ()
+    # Commands on their way at once on each connection, where there is such a thing.
+    depth: int = 0
 
 
 class Aquests:
@@ -31,6 +35,9 @@ class Aquests:
 
     def command(self, load):
         options = ["-n", str(load.requests)] if load.requests else ["-z", f"{load.seconds}s"]
+        if load.words:
+            options += ["-c", str(load.connections), *(["-p", str(load.depth)] if load.depth else [])]
+            return [self.binary, "load", load.url, "--quiet", "--output-format", "json", *options, *load.words]
         if load.root:
             options += ["--cacert", load.root]
         options += ["--http2", "-p", str(load.streams)] if load.streams else ["--http1.1"]
@@ -114,6 +121,51 @@ class OpensslTime:
 
     def requests(self, output):
         return int(re.search(r"(\d+) connections in \d+ real seconds", output).group(1))
+
+
+class RedisBenchmark:
+    name = "redis-benchmark"
+
+    def __init__(self, binary, port, keys):
+        self.binary, self.port, self.keys = binary, port, keys
+
+    def command(self, load):
+        where = ["-h", HOST, "-p", str(self.port), "-c", str(load.connections), "-P", str(load.depth)]
+        what = ["-n", str(load.requests), "-t", load.words[0].lower(), "-r", str(self.keys)]
+        return [self.binary, *where, *what]
+
+    def seconds(self, output):
+        return float(re.search(r"requests completed in ([\d.]+) seconds", output).group(1))
+
+    def requests(self, output):
+        if re.search(r"^Error|WARNING", output, re.MULTILINE):
+            raise Failed(f"redis-benchmark met errors:\n{output}")
+        return int(re.search(r"(\d+) requests completed in", output).group(1))
+
+
+class Pgbench:
+    """Its transaction of one SELECT, prepared once on each connection."""
+
+    name = "pgbench"
+
+    def __init__(self, binary, port):
+        self.binary, self.port = binary, port
+
+    def command(self, load):
+        where = ["-h", HOST, "-p", str(self.port), "-U", "postgres"]
+        what = ["-S", "-M", "prepared", "-n", "-c", str(load.connections), "-j", "1", "-T", str(load.seconds)]
+        return [self.binary, *where, *what, "postgres"]
+
+    def seconds(self, output):
+        # Its rate leaves out how long it took to connect; ours does not.
+        connecting = float(re.search(r"initial connection time = ([\d.]+) ms", output).group(1)) / 1000
+        return self.requests(output) / float(re.search(r"tps = ([\d.]+)", output).group(1)) + connecting
+
+    def requests(self, output):
+        failed = int(re.search(r"number of failed transactions: (\d+)", output).group(1))
+        if failed or "aborted" in output:
+            raise Failed(f"pgbench met errors:\n{output}")
+        return int(re.search(r"number of transactions actually processed: (\d+)", output).group(1))
 
 
 class Download:

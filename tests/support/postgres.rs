@@ -10,7 +10,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::process::{Launch, find, hand_over, run, unprivileged, wait_until};
+use super::process::{Launch, find, hand_over, run, state, unprivileged, wait_until};
 use super::tls::Identity;
 use super::{Folder, Server};
 
@@ -73,7 +73,7 @@ impl PostgresBuilder {
             folder.write("clients.pem", pem);
         }
         let server = launch(folder.path(), None);
-        let postgres = PostgresServer { server, folder };
+        let mut postgres = PostgresServer { server, folder };
         postgres.wait_until_it_is_ready();
         postgres.psql_in("postgres", ROLES);
         postgres
@@ -240,13 +240,16 @@ impl PostgresServer {
     /// Holds it and its backends still: the system accepts for it, and nobody answers, until [`Self::go_on`].
     pub(crate) fn pause(&self) {
         // The first one first, so that it starts no others meanwhile.
-        self.server.signal(Signal::STOP);
+        self.server.pause();
         self.signal_children(Signal::STOP);
+        let children = self.children();
+        // One that was about to end has.
+        wait_until("the backends are held still", || children.iter().all(|pid| matches!(state(*pid), 'T' | 'Z')));
     }
 
     pub(crate) fn go_on(&self) {
         self.signal_children(Signal::CONT);
-        self.server.signal(Signal::CONT);
+        self.server.go_on();
     }
 
     fn children(&self) -> Vec<Pid> {
@@ -277,18 +280,12 @@ impl PostgresServer {
             return;
         }
         // So that it starts no others meanwhile.
-        self.server.signal(Signal::STOP);
+        self.server.pause();
         let children = self.children();
         self.signal_children(Signal::KILL);
         self.server.kill();
         // It does not start again while one of them holds its memory.
-        let is_gone = |pid: &Pid| {
-            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-            stat.rsplit(')')
-                .next()
-                .is_none_or(|rest| rest.trim_start().is_empty() || rest.trim_start().starts_with('Z'))
-        };
-        wait_until("the backends are gone", || children.iter().all(is_gone));
+        wait_until("the backends are gone", || children.iter().all(|pid| state(*pid) == 'Z'));
     }
 
     /// Ends it, if it runs, and starts it on the same port. What it held is still there, but perhaps not after
@@ -300,12 +297,12 @@ impl PostgresServer {
     }
 
     /// It accepts before it is ready, and then turns everybody away with 57P03. It says in a file when that is over.
-    fn wait_until_it_is_ready(&self) {
-        let file = self.folder.path().join("data/postmaster.pid");
-        wait_until("postgres is ready", || {
-            let text = fs::read_to_string(&file).unwrap_or_default();
+    fn wait_until_it_is_ready(&mut self) {
+        let (folder, pid) = (self.folder.path(), self.server.pid().to_string());
+        self.server.wait_until("postgres is ready", &folder.join("log"), || {
+            let text = fs::read_to_string(folder.join("data/postmaster.pid")).unwrap_or_default();
             // The eighth line; the first is its process, so that what another left behind is not taken for it.
-            text.lines().next() == Some(&self.pid().to_string()) && text.lines().nth(7).map(str::trim) == Some("ready")
+            text.lines().next() == Some(&pid) && text.lines().nth(7).map(str::trim) == Some("ready")
         });
     }
 }

@@ -138,6 +138,28 @@ impl Server {
         kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {pid:?}: {error}"));
     }
 
+    /// Holds it still, and waits until it is.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+        let pid = Pid::from_child(&self.child);
+        wait_until("a server that is to be held still is", || state(pid) == 'T');
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Waits for something that it does when it is ready. What it says is in its log.
+    #[track_caller]
+    pub(crate) fn wait_until(&mut self, what: &str, log: &Path, mut is_so: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !is_so() {
+            let (runs, late) = (self.runs(), start.elapsed() > PATIENCE);
+            assert!(runs && !late, "no sign that {what}; it runs: {runs}; {}", self.complaint(Some(log)));
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Ends it as a crash does, and waits for that.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
@@ -239,6 +261,13 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Result<String, String> 
     });
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches(['\r', '\n']).to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr) + &text(&output.stdout)) }
+}
+
+/// The state of a process (proc(5)): `T` is held still, `Z` has ended, and so has one that is not there.
+pub(crate) fn state(pid: Pid) -> char {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    // "pid (name) state …", and a name may hold anything.
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('Z')
 }
 
 /// Waits until something is so.

@@ -7,9 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::Signal;
-
-use super::process::{Launch, find, run, wait_until};
+use super::process::{Launch, find, run};
 use super::tls::Identity;
 use super::{Folder, Server, free_port};
 
@@ -75,7 +73,7 @@ impl RedisBuilder {
             folder.write("redis.conf", self.configuration(folder.path(), port, tls_port));
             command.arg(folder.path().join("redis.conf"));
         });
-        let redis = RedisServer { server, folder, tls_port, builder: self };
+        let mut redis = RedisServer { server, folder, tls_port, builder: self };
         redis.wait_until_it_answers();
         redis
     }
@@ -239,11 +237,11 @@ impl RedisServer {
 
     /// Holds it still: it accepts (the system does) and does not answer, until [`Self::go_on`].
     pub(crate) fn pause(&self) {
-        self.server.signal(Signal::STOP);
+        self.server.pause();
     }
 
     pub(crate) fn go_on(&self) {
-        self.server.signal(Signal::CONT);
+        self.server.go_on();
     }
 
     /// Ends it, if it runs, and starts it on the same ports. What it held is gone.
@@ -262,14 +260,15 @@ impl RedisServer {
     }
 
     /// It accepts before it is ready, and then its answer is LOADING. Any other says that it is.
-    fn wait_until_it_answers(&self) {
-        wait_until("redis-server answers PING", || {
-            let Ok(mut stream) = TcpStream::connect(self.address()) else { return false };
+    fn wait_until_it_answers(&mut self) {
+        let (address, socket, log) = (self.address(), self.socket(), self.folder.path().join("log"));
+        self.server.wait_until("redis-server answers PING", &log, || {
+            let Ok(mut stream) = TcpStream::connect(address) else { return false };
             let mut line = String::new();
             stream.write_all(b"PING\r\n").is_ok()
                 && BufReader::new(stream).read_line(&mut line).is_ok()
                 && (line.starts_with('+') || line.starts_with("-NOAUTH"))
         });
-        wait_until("redis-server listens on its unix socket", || self.socket().exists());
+        self.server.wait_until("redis-server listens on its unix socket", &log, || socket.exists());
     }
 }
