@@ -484,6 +484,8 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::url::Url;
+    use crate::version::Versions;
 
     fn key(port: u16) -> RouteKey {
         RouteKey::http(&Url::parse(&format!("http://h:{port}/")).unwrap(), None, Versions::Any)
