@@ -14,6 +14,12 @@ enum Way {
     Socket,
 }
 
+/// Whether a URL is one of Redis at all.
+pub(super) fn is_url(text: &str) -> bool {
+    const SCHEMES: [&str; 7] = ["redis", "rediss", "redis+unix", "unix", "valkey", "valkeys", "valkey+unix"];
+    text.split_once("://").is_some_and(|(scheme, _)| SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme)))
+}
+
 /// What a URL says. The complaint names no secret.
 pub(super) fn parse(url: &str) -> Result<Settings, String> {
     let Some((scheme, rest)) = url.split_once("://") else {

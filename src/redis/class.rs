@@ -33,6 +33,15 @@ impl Wait {
             (one, other) => one.max(other),
         }
     }
+
+    /// How long at most, if it waits: `Some(None)` for ever.
+    pub(crate) fn limit(self) -> Option<Option<Duration>> {
+        match self {
+            Wait::No => None,
+            Wait::For(time) => Some(Some(time)),
+            Wait::Forever => Some(None),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

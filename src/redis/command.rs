@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{Args, ToArgs};
-use super::class::{self, Class, Wait};
+use super::class::{self, Class};
 use super::{Redis, Settings, Topology};
 use crate::Error;
 use crate::protocols::Refused;
@@ -83,11 +83,7 @@ impl Command {
     /// How long the server may wait before it answers, if it may: `Some(None)` for ever. Such a command gets a connection
     /// of its own.
     pub fn blocks(&self) -> Option<Option<Duration>> {
-        match self.class().wait {
-            Wait::No => None,
-            Wait::For(time) => Some(Some(time)),
-            Wait::Forever => Some(None),
-        }
+        self.class().wait.limit()
     }
 
     pub(crate) fn class(&self) -> Class {

@@ -40,8 +40,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::Error;
 pub use crate::protocols::redis::{ErrorReply, Limits, Value, Version};
+use crate::{Error, Url};
 pub use args::{Args, ToArg, ToArgs};
 pub(crate) use class::{Class, Wait};
 pub use command::Command;
@@ -101,6 +101,21 @@ impl Redis {
     pub fn parse(url: &str) -> Result<Self, Error> {
         let settings = address::parse(url).map_err(Error::invalid)?;
         Ok(Self { settings: Arc::new(settings) })
+    }
+
+    /// Whether a URL is one of Redis.
+    pub fn is_url(text: &str) -> bool {
+        address::is_url(text)
+    }
+
+    /// What is wrong with it, if anything is.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.settings.wrong.as_ref().map_or(Ok(()), |wrong| Err(Error::invalid(wrong.clone())))
+    }
+
+    /// Where it is, without who one is: `redis://redis.example.org:6379/2`.
+    pub fn url(&self) -> Url {
+        self.settings.url()
     }
 
     fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {

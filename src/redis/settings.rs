@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::{Limits, Version};
 use crate::protocols::redis::Client;
+use crate::url::{Scheme, Url};
 
 /// What two values of [`Redis`](super::Redis) share a connection for, if it is the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -82,6 +83,20 @@ impl Settings {
     /// The first complaint stays.
     pub(super) fn complain(&mut self, words: impl Into<String>) {
         self.wrong.get_or_insert(words.into());
+    }
+
+    /// Where it is, without who one is.
+    pub(crate) fn url(&self) -> Url {
+        #[cfg(feature = "tls")]
+        let scheme = if self.tls { Scheme::Rediss } else { Scheme::Redis };
+        #[cfg(not(feature = "tls"))]
+        let scheme = Scheme::Redis;
+        match &self.place {
+            Place::Host(host, port) => Url::of_database(scheme, host, *port, format!("/{}", self.database)),
+            Place::Socket(path) => {
+                Url::of_database(scheme, "localhost", PORT, format!("{}?db={}", path.display(), self.database))
+            }
+        }
     }
 
     /// A machine for a new connection.

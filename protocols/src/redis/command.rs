@@ -46,6 +46,17 @@ impl PreparedCommand {
         Ok(Self { bytes, first, more: Vec::new() })
     }
 
+    /// Another command in its place, written into the same memory. After an error it is not to be sent.
+    pub fn rewrite<I>(&mut self, words: I) -> Result<(), Refused>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>, IntoIter: ExactSizeIterator>,
+    {
+        self.bytes.clear();
+        self.more.clear();
+        self.first = append(words, &mut self.bytes)?;
+        Ok(())
+    }
+
     /// And another one, in the same exchange.
     pub fn then<I>(mut self, words: I) -> Result<Self, Refused>
     where
