@@ -294,7 +294,7 @@ macro_rules! tuples {
                 if values.iter().all(is_list) {
                     return values.into_iter().map(Self::from_value).collect();
                 }
-                if values.len() % $count != 0 {
+                if !values.len().is_multiple_of($count) {
                     return Err(ReadError::unexpected(concat!("an array of ", $wanted), &Value::Array(values)));
                 }
                 let (mut values, mut found) = (values.into_iter(), Vec::new());
@@ -338,7 +338,7 @@ impl StreamEntry {
 
 impl FromValue for StreamEntry {
     fn from_value(value: Value) -> Result<Self, ReadError> {
-        let (id, fields): (String, Option<Vec<(Vec<u8>, Vec<u8>)>>) = FromValue::from_value(value)?;
+        let (id, fields) = <(String, Option<_>)>::from_value(value)?;
         Ok(Self { id, fields: fields.unwrap_or_default() })
     }
 }

@@ -11,8 +11,8 @@ use crate::protocols::redis::{PreparedCommand, Words};
 
 /// Commands that happen all at once or, if the server refuses to queue one, not at all: MULTI, EXEC, and these between.
 ///
-/// One that fails while it runs does not take the others back; its error stands among the replies. The reply is that of
-/// EXEC: an array with the replies of the commands.
+/// One that fails while it runs does not take the others back; its error stands among the replies. The last reply is that
+/// of EXEC: an array with the replies of the commands, which before it are only said to be queued.
 ///
 /// ```
 /// use aquests::redis::Redis;
@@ -29,7 +29,7 @@ pub struct Transaction {
 
 /// Commands that are sent in one go and answered one by one, others perhaps between them at the server.
 ///
-/// The reply is an array with the replies of the commands, errors among them.
+/// Each has its own reply, and one that fails does not keep the others from running.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "a batch does nothing until it is sent"]
 pub struct Batch {
