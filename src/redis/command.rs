@@ -14,7 +14,8 @@ use crate::protocols::redis::{PreparedCommand, Words};
 
 /// A command to a server, with its arguments.
 ///
-/// Made by [`Redis::command`] or by a method for it. Two are equal if they go to the same server and have the same words.
+/// Made by [`Redis::command`] or by a method for it. Two are equal if they go to the same server and have the same words,
+/// those for a server that does not know the [`Script`](crate::redis::Script) included.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is sent"]
 pub struct Command {
@@ -138,6 +139,8 @@ pub(crate) struct Exchange {
     pub(crate) name: String,
     pub(crate) class: Class,
     /// Where it belongs in a cluster; `None` where any node will do, and where there is no cluster.
+    // Until the client asks clusters.
+    #[allow(dead_code)]
     pub(crate) slot: Option<u16>,
     /// To be sent where the reply is NOSCRIPT.
     pub(crate) fallback: Option<PreparedCommand>,

@@ -21,9 +21,6 @@
 //! | commands on their way on one connection | 128 | [`Redis::pipeline`] | what one read of the server takes of short ones |
 //! | nodes of a cluster | 4,096 | none | four times the 1,000 that its specification recommends |
 
-// What the client takes up when it sends commands is not used before it does.
-#![allow(dead_code, unused_imports)]
-
 mod address;
 mod args;
 mod class;
@@ -32,8 +29,12 @@ mod commands;
 mod convert;
 mod script;
 mod settings;
+// Until the client asks clusters.
+#[allow(dead_code)]
 mod slots;
 mod table;
+// Until the client sends them.
+#[allow(dead_code)]
 mod transaction;
 
 use std::fmt;
@@ -43,7 +44,6 @@ use std::sync::Arc;
 pub use crate::protocols::redis::{ErrorReply, Limits, Value, Version};
 use crate::{Error, Url};
 pub use args::{Args, ToArg, ToArgs};
-pub(crate) use class::{Class, Wait};
 pub use command::Command;
 pub(crate) use command::Exchange;
 pub use commands::{
@@ -53,7 +53,6 @@ pub use convert::{FromValue, ReadError, StreamEntry};
 pub use script::{Call, Script};
 use settings::{Login, PORT, SENTINEL_PORT};
 pub(crate) use settings::{Place, Settings, Topology};
-pub(crate) use slots::{Node, Slots, SlotsError};
 pub use transaction::{Batch, Transaction};
 
 /// Where a server is, and who one is there. Cheap to clone; its methods make [`Command`]s.

@@ -6,6 +6,8 @@ mod convert;
 mod several;
 mod slots;
 
+use super::class::{Class, Wait};
+use super::slots::{Node, Slots, SlotsError};
 use super::*;
 use crate::protocols;
 

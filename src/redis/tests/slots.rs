@@ -174,7 +174,7 @@ fn any_reply_is_a_map_or_refused() {
     for _ in 0..20_000 {
         let nodes = (0..numbers.below(3)).map(|_| any(&mut numbers, 2)).collect::<Vec<_>>();
         let (from, to) = (numbers.below(20_000) as i64 - 100, numbers.below(20_000) as i64);
-        let shards = vec![any(&mut numbers, 3), range(from, to, &nodes), range(0, to, &[node("a", 1)])];
+        let shards = [any(&mut numbers, 3), range(from, to, &nodes), range(0, to, &[node("a", 1)])];
         let taken = numbers.below(3) as usize;
         if let Ok(slots) = Slots::read(&Value::Array(shards[taken..].into()), &asked(), numbers.below(2) == 0) {
             assert!(slots.nodes().len() <= MOST_NODES);
