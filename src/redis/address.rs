@@ -79,7 +79,7 @@ pub(super) fn parse(url: &str) -> Result<Settings, String> {
         match name {
             "db" => settings.database = database(value)?,
             "protocol" => settings.version = version(value)?,
-            "client_name" => settings.client_name = Some(text(decode(value, "client_name")?, "client_name")?),
+            "client_name" => settings.name(text(decode(value, "client_name")?, "client_name")?),
             "user" | "username" => user = Some(decode(value, "user")?),
             "pass" | "password" => password = Some(decode(value, "password")?),
             // Not repeated, like the host.
@@ -92,7 +92,10 @@ pub(super) fn parse(url: &str) -> Result<Settings, String> {
         (None, None) => None,
         (Some(_), None) => return Err("the URL has a user and no password".into()),
     };
-    Ok(settings)
+    match settings.wrong {
+        Some(wrong) => Err(wrong),
+        None => Ok(settings),
+    }
 }
 
 fn database(text: &str) -> Result<u32, String> {

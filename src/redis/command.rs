@@ -95,8 +95,10 @@ impl Command {
         &self.settings
     }
 
-    pub(crate) fn written(&self) -> &Words {
-        &self.words
+    /// The words that any server understands: those of a script are the script itself. Among others nobody can send them
+    /// again.
+    pub(super) fn written(&self) -> &Words {
+        self.fallback.as_deref().unwrap_or(&self.words)
     }
 
     /// The slot of its keys, where it has any.

@@ -18,7 +18,7 @@
 //!
 //! | what | default | setter | source |
 //! |---|---|---|---|
-//! | commands on their way on one connection | 128 | [`Redis::pipeline`] | what one read of the server takes of short ones |
+//! | commands on their way on one connection | 128 | [`Redis::pipeline`] | one read of the server (16 KiB) takes so many of 128 bytes |
 //! | nodes of a cluster | 4,096 | none | four times the 1,000 that its specification recommends |
 
 mod address;
@@ -159,12 +159,7 @@ impl Redis {
     /// The name of the connections, as CLIENT LIST shows it: visible ASCII without spaces.
     pub fn client_name(self, name: impl Into<String>) -> Self {
         let name = name.into();
-        self.change(|settings| {
-            if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-                settings.complain(format!("'{}' is no name of a connection: it is visible ASCII", name.escape_debug()));
-            }
-            settings.client_name = Some(name).filter(|name| !name.is_empty());
-        })
+        self.change(|settings| settings.name(name))
     }
 
     /// So many commands may be on their way at once on one connection: 128 unless set, at least 1.

@@ -61,7 +61,7 @@ pub(crate) enum Topology {
 pub(super) const PORT: u16 = 6379;
 /// The same, for sentinels.
 pub(super) const SENTINEL_PORT: u16 = 26379;
-/// As many as one write of the kernel holds of short commands.
+/// One read of the server (`PROTO_IOBUF_LEN`, 16 KiB) takes so many of 128 bytes.
 pub(super) const PIPELINE: u16 = 128;
 
 impl Settings {
@@ -78,6 +78,14 @@ impl Settings {
             topology: Topology::Single,
             wrong: None,
         }
+    }
+
+    /// The name of the connections; an empty one is none.
+    pub(super) fn name(&mut self, name: String) {
+        if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.complain(format!("'{}' is no name of a connection: it is visible ASCII", name.escape_debug()));
+        }
+        self.client_name = Some(name).filter(|name| !name.is_empty());
     }
 
     /// The first complaint stays.

@@ -108,7 +108,7 @@ impl Slots {
         &self.nodes
     }
 
-    /// A node said that this one has the slot now. Linear in the nodes; an error once there are too many, and then the
+    /// A node said that this one has the slot now; where it named no host, that is its own. Linear in the nodes; an error once there are too many, and then the
     /// whole map is to be read again.
     pub(crate) fn moved(&mut self, slot: u16, host: &str, port: u16) -> Result<(), SlotsError> {
         if slot >= SLOTS {

@@ -57,7 +57,7 @@ impl Redis {
 macro_rules! several {
     ($name:ident, $what:literal, $in_multi:literal) => {
         impl $name {
-            /// Adds a command to the same server.
+            /// Adds a command to the same server. A [`Script`](crate::redis::Script) is sent whole.
             // Not a sum.
             #[allow(clippy::should_implement_trait)]
             pub fn add(mut self, command: impl Into<Command>) -> Self {

@@ -108,6 +108,8 @@ fn a_bad_url_says_why_and_no_secret() {
         ("redis://:p?hunter2@h", "port"),
         ("redis://h?hunter2@h", "parameter"),
         ("hunter2://h", "scheme"),
+        ("redis://:hunter2@h?client_name=a%20b", "'a b' is no name"),
+        ("redis://:hunter2@h?client_name=%ff", "UTF-8"),
         ("redis://:hunter2@h?db=", "database"),
         ("redis://:hunter2/x@h", "port"),
         ("unix://run/redis.sock", "slash"),

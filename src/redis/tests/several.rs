@@ -61,6 +61,14 @@ fn a_batch_is_its_commands_in_a_row() {
 }
 
 #[test]
+fn among_other_commands_a_script_is_sent_whole() {
+    let script = Script::new("return 1");
+    let exchange = db().transaction().add(script.on(&db()).key("a")).exchange().unwrap();
+    let wanted = PreparedCommand::new(["MULTI"]).unwrap().then(["EVAL", "return 1", "1", "a"]).unwrap();
+    assert!(exchange.prepared == wanted.then(["EXEC"]).unwrap(), "what EXEC refuses cannot be sent again in its place");
+}
+
+#[test]
 fn in_a_batch_waits_add_up_and_in_a_transaction_nothing_waits() {
     let pop = |seconds| db().command("BLPOP", ("a", seconds));
     for (waits, sum) in [
