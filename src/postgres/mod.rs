@@ -7,7 +7,9 @@
 // What the client drives of it; the client itself is the other half of this feature.
 #![cfg_attr(not(test), allow(dead_code))]
 
+mod binary;
 mod settings;
+mod text;
 
 pub use postgres_types as types;
 pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};

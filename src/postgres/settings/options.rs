@@ -189,8 +189,8 @@ fn ssl(said: &Said, settings: &mut Settings) -> Result<(), Error> {
     };
     let (least, most) = (version("ssl_min_protocol_version")?, version("ssl_max_protocol_version")?);
     ssl.only = match (least.unwrap_or(2), most.unwrap_or(3)) {
-        (least, most) if least > most => return Err(Error::invalid("the least version of TLS is above the greatest")),
         (_, 0 | 1) => return Err(Error::invalid("ssl_max_protocol_version cannot be honoured below TLSv1.2")),
+        (least, most) if least > most => return Err(Error::invalid("the least version of TLS is above the greatest")),
         (_, 2) => Some(OnlyTls::Tls12),
         (3, _) => Some(OnlyTls::Tls13),
         _ => None,
