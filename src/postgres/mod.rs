@@ -8,10 +8,19 @@
 #![cfg_attr(not(test), allow(dead_code))]
 
 mod binary;
+mod results;
+mod row;
+mod server_error;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod text;
 
 pub use postgres_types as types;
+pub use postgres_types::{FromSql, FromSqlOwned, ToSql, Type};
+pub use results::{ResultSet, Results};
+pub use row::{Column, Index, Row, Value};
+pub use server_error::{ServerError, sqlstate};
 pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};
 
-pub use crate::protocols::postgres::Limits;
+pub use crate::protocols::postgres::{Limits, Transaction};
