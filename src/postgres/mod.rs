@@ -8,19 +8,23 @@
 #![cfg_attr(not(test), allow(dead_code))]
 
 mod binary;
+mod parameters;
 mod results;
 mod row;
 mod server_error;
 mod settings;
+mod statement;
 #[cfg(test)]
 mod testing;
 mod text;
 
+pub use parameters::{BoxedValue, Parameters, ToParams};
 pub use postgres_types as types;
 pub use postgres_types::{FromSql, FromSqlOwned, ToSql, Type};
 pub use results::{ResultSet, Results};
 pub use row::{Column, Index, Row, Value};
 pub use server_error::{ServerError, sqlstate};
 pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};
+pub use statement::Statement;
 
 pub use crate::protocols::postgres::{Limits, Transaction};
