@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), allow(dead_code))]
 
 mod binary;
+pub mod fmt;
 mod parameters;
 mod results;
 mod row;

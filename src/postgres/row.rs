@@ -56,6 +56,10 @@ impl Column {
         Some(self.attribute).filter(|attribute| *attribute != 0)
     }
 
+    pub(super) fn is_binary(&self) -> bool {
+        self.format == Format::Binary
+    }
+
     /// What the type was given, such as a precision; negative for nothing.
     pub fn type_modifier(&self) -> i32 {
         self.modifier
