@@ -1,2 +1,31 @@
 //! PostgreSQL as a program asks it: where the server is and who one is there, statements and their parameters as values, and
 //! rows as types of Rust. How bytes travel, and when a statement is sent, is the client's business and never belongs here.
+//!
+//! [`Postgres`] says where and who, [`Statement`] what, [`Results`] what came of it. `settings` reads what people write for
+//! libpq, `statement` knows the order of the messages, `results` keeps what came, `text` and `fmt` turn it into words.
+
+// What the client drives of it; the client itself is the other half of this feature.
+#![cfg_attr(not(test), allow(dead_code))]
+
+mod binary;
+pub mod fmt;
+mod parameters;
+mod results;
+mod row;
+mod server_error;
+mod settings;
+mod statement;
+#[cfg(test)]
+mod testing;
+mod text;
+
+pub use parameters::{BoxedValue, Parameters, ToParams};
+pub use postgres_types as types;
+pub use postgres_types::{FromSql, FromSqlOwned, ToSql, Type};
+pub use results::{ResultSet, Results};
+pub use row::{Column, Index, Row, Value};
+pub use server_error::{ServerError, sqlstate};
+pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};
+pub use statement::Statement;
+
+pub use crate::protocols::postgres::{Limits, Transaction};

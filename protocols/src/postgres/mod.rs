@@ -151,7 +151,7 @@ pub enum Transaction {
 }
 
 /// What a peer may send before it is cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     message: u32,
     iterations: u32,

@@ -1,0 +1,243 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Postgres, Error> {
+    parse_with(text, &[])
+}
+
+/// Among these variables, and a user so that there is one.
+fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Postgres, Error> {
+    let find = |name: &str| variables.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned());
+    Postgres::parse_in(text, &|name| find(name).or_else(|| (name == "USER").then(|| "me".to_owned())))
+}
+
+fn settings(text: &str) -> Settings {
+    (**parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).settings()).clone()
+}
+
+fn places(settings: &Settings) -> Vec<String> {
+    settings.hosts.iter().map(Host::to_string).collect()
+}
+
+fn password(settings: &Settings, at: usize) -> Option<&str> {
+    settings.hosts[at].password.as_ref().map(|secret| &*secret.0)
+}
+
+#[test]
+fn a_url_says_who_where_and_how() {
+    let it =
+        settings("postgresql://us%40er:p%3aw@[::1]:5433,db.example.org/my%20db?sslmode=require&application_name=a+b");
+    assert_eq!(it.user, "us@er");
+    assert_eq!(password(&it, 0), Some("p:w"));
+    assert_eq!(places(&it), ["[::1]:5433", "db.example.org:5432"]);
+    assert_eq!(it.database(), "my db");
+    assert_eq!(it.ssl.mode, SslMode::Require);
+    assert_eq!(it.application.as_deref(), Some("a+b"));
+    assert_eq!(places(&settings("postgres://%2Frun%2Fpg:5433/db")), ["/run/pg/.s.PGSQL.5433"]);
+    let it = settings("postgres:///db?host=/run/pg&port=5434");
+    assert_eq!(it.hosts[0].socket().as_deref(), Some(Path::new("/run/pg/.s.PGSQL.5434")));
+    assert_eq!(places(&it), ["/run/pg/.s.PGSQL.5434"]);
+    assert_eq!(settings("postgres://h").database(), "me", "the database is that of the user's name");
+    assert_eq!(settings("postgres://h?ssl=true").ssl.mode, SslMode::Require);
+}
+
+#[test]
+fn words_have_quotes_and_escapes() {
+    let it = settings(r"  host = a,b port=1,2 user='o\'x' password = 'a b\\c' dbname=x\ y ");
+    assert_eq!(places(&it), ["a:1", "b:2"]);
+    assert_eq!((&*it.user, password(&it, 1), it.database()), ("o'x", Some(r"a b\c"), "x y"));
+    assert_eq!(settings("dbname=a dbname=b").database(), "b");
+    assert_eq!(places(&settings("host=h hostaddr=127.0.0.1 port=' 7 '")), ["h:7"]);
+    assert_eq!(settings("host='' user=''").user, "me");
+}
+
+#[test]
+fn what_is_wrong_is_said_without_the_password() {
+    for (text, words) in [
+        ("hunter2", "'='"),
+        ("password='hunter2", "not closed"),
+        ("password=hunter2 colour=blue", "'colour'"),
+        ("postgres://u:hunter2@[::1/", "bracket"),
+        ("postgres://u:hunter2@h:x/", "port"),
+        ("postgres://u:hunter2@h:0/", "port"),
+        ("postgres://u:hunter2@h,i/?port=1,2,3", "as many"),
+        ("postgres://u:hunter2/@h", "port"),
+        ("postgres://u:hunter2%zz@h/", "percent"),
+        ("postgres://u:hunter2%00@h/", "percent"),
+        ("postgres://u:hunter2%ff@h/", "UTF-8"),
+        ("postgres://u:hunter2@h/?a", "'='"),
+        ("postgres://u:hunter2@h/?password=hunter2=", "two"),
+        ("postgres://u:hunter2@h/?a=b", "'a'"),
+        ("host=a,b hostaddr=127.0.0.1", "as many"),
+        ("host=a hostaddr=b", "hostaddr"),
+        ("host=@abstract", "abstract"),
+        ("sslmode=never", "sslmode"),
+        ("sslmode=''", "sslmode"),
+        ("sslnegotiation=direct", "sslmode"),
+        ("sslrootcert=system sslmode=require", "verify-full"),
+        ("sslcert=a", "together"),
+        ("sslcrl=a", "sslcrl cannot be honoured"),
+        ("sslpassword=hunter2", "sslpassword cannot be honoured"),
+        ("requirepeer=me", "cannot be honoured"),
+        ("gssencmode=require", "cannot be honoured"),
+        ("replication=database", "cannot be honoured"),
+        ("client_encoding=latin1", "UTF-8"),
+        ("connect_timeout=soon", "connect_timeout"),
+        ("keepalives=x", "keepalives"),
+        ("target_session_attrs=best", "target_session_attrs"),
+        ("channel_binding=x", "channel_binding"),
+        ("load_balance_hosts=x", "load_balance_hosts"),
+        ("ssl_max_protocol_version=TLSv1.1", "TLSv1.2"),
+        ("ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2", "above"),
+        ("service=none", "service"),
+    ] {
+        let said = parse(text).expect_err(text);
+        assert!(said.to_string().contains(words), "{text}: {said}");
+        assert!(!format!("{said} {said:?}").contains("hunter2"), "{text}: {said:?}");
+    }
+}
+
+#[test]
+fn nothing_shows_a_password() {
+    let db = parse("postgres://u:hunter2@h/db").unwrap();
+    assert!(!format!("{db:?}").contains("hunter2"), "{db:?}");
+    assert_ne!(db, db.clone().user("u", "other"), "connections of other passwords are others");
+    assert_eq!(db, db.clone().user("u", "hunter2"));
+}
+
+#[test]
+fn values_that_ask_for_nothing_special_are_taken() {
+    let text = "keepalives=1 keepalives_idle=10 gssencmode=prefer krbsrvname=x sslcompression=0 sslsni=1 \
+                client_encoding=UTF8 replication=off ssl_min_protocol_version=TLSv1.2 connect_timeout=-1 sslcrl=''";
+    let it = settings(text);
+    assert_eq!((it.connect_timeout, it.ssl.only), (None, None));
+    assert_eq!(settings("ssl_min_protocol_version=tlsv1.3").ssl.only, Some(OnlyTls::Tls13));
+    assert_eq!(settings("connect_timeout=3").connect_timeout, Some(Duration::from_secs(3)));
+    assert_eq!(settings("sslrootcert=system").ssl.mode, SslMode::VerifyFull);
+}
+
+#[test]
+fn variables_say_what_the_text_does_not() {
+    let variables = [
+        ("PGHOST", "a,b"),
+        ("PGPORT", "7"),
+        ("PGUSER", "you"),
+        ("PGPASSWORD", "hunter2"),
+        ("PGDATABASE", "db"),
+        ("PGSSLMODE", "disable"),
+        ("PGTARGETSESSIONATTRS", "read-write"),
+        ("PGAPPNAME", "app"),
+        ("PGOPTIONS", "-c geqo=off"),
+        ("PGCHANNELBINDING", "disable"),
+    ];
+    let db = parse_with("", &variables).unwrap();
+    let it = db.settings();
+    assert_eq!(places(it), ["a:7", "b:7"]);
+    assert_eq!((&*it.user, password(it, 1), it.database()), ("you", Some("hunter2"), "db"));
+    assert_eq!((it.ssl.mode, it.target, it.binding), (SslMode::Disable, Target::ReadWrite, ChannelBinding::Disable));
+    assert_eq!((it.application.as_deref(), it.options.as_deref()), (Some("app"), Some("-c geqo=off")));
+    let db = parse_with("postgres://me:other@h:9/x?sslmode=prefer", &variables).unwrap();
+    let it = db.settings();
+    assert_eq!((places(it), &*it.user, password(it, 0)), (vec!["h:9".to_owned()], "me", Some("other")));
+    assert_eq!((it.database(), it.ssl.mode), ("x", SslMode::Prefer));
+    assert_eq!(parse_with("", &[("PGREQUIRESSL", "1")]).unwrap().settings().ssl.mode, SslMode::Require);
+}
+
+/// A folder that goes away.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("aquests-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    #[cfg(unix)]
+    fn write(&self, name: &str, text: &str, mode: u32) -> String {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_first_line_that_fits_has_the_password() {
+    let folder = Folder::new("pgpass");
+    let text =
+        "# h:1:db:me:comment\nbroken\nh:1:db:you:one\nh\\:x:1:db:me:two\nh:1:*:me:t\\:h\\\\ree:rest\n*:*:*:*:four\n";
+    folder.write(".pgpass", text, 0o600);
+    let home = folder.0.to_str().unwrap();
+    for (text, expected) in [
+        ("host=h port=1 dbname=db", "t:h\\ree"),
+        ("host=h port=1 dbname=db user=you", "one"),
+        ("host=h:x port=1 dbname=db", "two"),
+        ("host=h port=2", "four"),
+        ("host=h port=1 password=mine", "mine"),
+    ] {
+        let db = parse_with(text, &[("HOME", home)]).unwrap();
+        assert_eq!(password(db.settings(), 0), Some(expected), "{text}");
+    }
+    let db = parse_with("host=x,h port=1 dbname=db", &[("HOME", home)]).unwrap();
+    assert_eq!((password(db.settings(), 0), password(db.settings(), 1)), (Some("four"), Some("t:h\\ree")));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_password_file_that_others_can_read_is_left_alone() {
+    let folder = Folder::new("open");
+    for (mode, expected) in [(0o600, Some("x")), (0o400, Some("x")), (0o640, None), (0o604, None)] {
+        let path = folder.write("secrets", "*:*:*:*:x", 0o600);
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let db = parse_with("host=h", &[("PGPASSFILE", &path)]).unwrap();
+        assert_eq!(password(db.settings(), 0), expected, "mode {mode:o}");
+        std::fs::remove_file(path).unwrap();
+    }
+    assert_eq!(password(parse("host=h passfile=/none/such").unwrap().settings(), 0), None);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_service_stands_before_the_variables_and_behind_the_text() {
+    let folder = Folder::new("service");
+    let text = "# services\n[other]\nhost=wrong\n\n[mine]\nhost=h\nport=7\ndbname=db\n[bad]\ncolour=blue\n";
+    let path = folder.write("services", text, 0o644);
+    let variables = [("PGSERVICEFILE", &*path), ("PGHOST", "wrong"), ("PGSYSCONFDIR", "/none/such")];
+    let db = parse_with("service=mine dbname=said", &variables).unwrap();
+    assert_eq!((places(db.settings()), db.settings().database()), (vec!["h:7".to_owned()], "said"));
+    for (text, words) in [("service=bad", "line 10"), ("service=none", "'none'")] {
+        let said = parse_with(text, &variables).expect_err(text).to_string();
+        assert!(said.contains(words), "{text}: {said}");
+    }
+}
+
+#[test]
+fn an_address_is_judged_when_it_is_used() {
+    for (address, expected) in [
+        ("127.0.0.1:5433", &["127.0.0.1:5433"][..]),
+        ("h", &["h:5432"]),
+        ("[::1]:1", &["[::1]:1"]),
+        ("::1", &["[::1]:5432"]),
+        ("/run/pg", &["/run/pg/.s.PGSQL.5432"]),
+        ("/run/pg:1", &["/run/pg/.s.PGSQL.1"]),
+        ("a:1, b", &["a:1", "b:5432"]),
+    ] {
+        let db = Postgres::at(address, "db").user("u", "p");
+        db.settings().check().unwrap_or_else(|error| panic!("{address}: {error}"));
+        assert_eq!(places(db.settings()), expected, "{address}");
+    }
+    for address in ["", "h:", "h:0", "h:99999", "a,,b", "[::1", "[::1]x", "a b"] {
+        assert!(Postgres::at(address, "db").user("u", "").settings().check().is_err(), "{address}");
+    }
+    assert!(Postgres::at("h", "db").settings().check().is_err(), "nobody is no user");
+    assert!(Postgres::at("h", "d\0b").user("u", "").settings().check().is_err(), "NUL ends a name");
+}
