@@ -1,5 +1,5 @@
-//! What is known of commands, against a server: its own table says which change nothing, which wait and where keys are, and
-//! every method for a command is understood.
+//! What is known of commands, against a server: its own table says which change nothing, which wait and where keys are,
+//! and every method for a command is understood.
 #![cfg(feature = "redis")]
 
 mod support;

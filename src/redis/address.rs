@@ -1,5 +1,5 @@
-//! URLs of Redis, as redis-py and other clients read them. A complaint never repeats what may be a secret: of the URL it
-//! names parts, not what stands in them.
+//! URLs of Redis, as redis-py and other clients read them. A complaint never repeats what may be a secret: of the URL
+//! it names parts, not what stands in them.
 
 use std::path::PathBuf;
 

@@ -46,9 +46,9 @@ impl fmt::Debug for Args<'_> {
 
 /// What can stand behind the name of a command: none, one or many words.
 ///
-/// Strings and bytes (`[u8]`, `Vec<u8>`) are one word as they are; numbers are their decimal digits, booleans `1` and `0`.
-/// An `Option` is its value, or no word. Slices, arrays, lists, sets, maps and tuples are their values one after the other,
-/// and a map each key before its value. So any of these does the same:
+/// Strings and bytes (`[u8]`, `Vec<u8>`) are one word as they are; numbers are their decimal digits, booleans `1` and
+/// `0`. An `Option` is its value, or no word. Slices, arrays, lists, sets, maps and tuples are their values one after
+/// the other, and a map each key before its value. So any of these does the same:
 ///
 /// ```
 /// use aquests::redis::Redis;
@@ -149,7 +149,8 @@ impl ToArg for bool {}
 
 macro_rules! floats {
     ($($type:ty)*) => {$(
-        /// The shortest digits that make the same number again; `inf` and `-inf` are numbers for the server, `NaN` is not.
+        /// The shortest digits that make the same number again; `inf` and `-inf` are numbers for the server, `NaN` is
+        /// not.
         impl ToArgs for $type {
             fn to_args(&self, args: &mut Args<'_>) {
                 let size = self.abs();

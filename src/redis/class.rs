@@ -1,5 +1,5 @@
-//! What a command is: may it be sent again, how long may it wait, does it belong to a session, where are its keys. Judged by
-//! its words alone; who acts on that is the client.
+//! What a command is: may it be sent again, how long may it wait, does it belong to a session, where are its keys.
+//! Judged by its words alone; who acts on that is the client.
 
 use std::time::Duration;
 

@@ -14,8 +14,8 @@ use crate::protocols::redis::{PreparedCommand, Words};
 
 /// A command to a server, with its arguments.
 ///
-/// Made by [`Redis::command`] or by a method for it. Two are equal if they go to the same server and have the same words,
-/// those for a server that does not know the [`Script`](crate::redis::Script) included.
+/// Made by [`Redis::command`] or by a method for it. Two are equal if they go to the same server and have the same
+/// words, those for a server that does not know the [`Script`](crate::redis::Script) included.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is sent"]
 pub struct Command {
@@ -71,18 +71,20 @@ impl Command {
         self.words.iter()
     }
 
-    /// Its keys, as far as they are known from the words: of a command that this version does not know, the first argument.
+    /// Its keys, as far as they are known from the words: of a command that this version does not know, the first
+    /// argument.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
         class::keys(&self.words)
     }
 
-    /// It changes nothing: after a lost connection it is sent again. `false` for commands that this version does not know.
+    /// It changes nothing: after a lost connection it is sent again. `false` for commands that this version does not
+    /// know.
     pub fn is_read_only(&self) -> bool {
         self.class().read_only
     }
 
-    /// How long the server may wait before it answers, if it may: `Some(None)` for ever. Such a command gets a connection
-    /// of its own.
+    /// How long the server may wait before it answers, if it may: `Some(None)` for ever. Such a command gets a
+    /// connection of its own.
     pub fn blocks(&self) -> Option<Option<Duration>> {
         self.class().wait.limit()
     }
@@ -95,8 +97,8 @@ impl Command {
         &self.settings
     }
 
-    /// The words that any server understands: those of a script are the script itself. Among others nobody can send them
-    /// again.
+    /// The words that any server understands: those of a script are the script itself. Among others nobody can send
+    /// them again.
     pub(super) fn written(&self) -> &Words {
         self.fallback.as_deref().unwrap_or(&self.words)
     }

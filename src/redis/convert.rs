@@ -1,5 +1,5 @@
-//! Replies as types of Rust. What a reply says is never guessed: a value that is not what was wanted is an error that names
-//! both. Nothing here knows which command it answers.
+//! Replies as types of Rust. What a reply says is never guessed: a value that is not what was wanted is an error that
+//! names both. Nothing here knows which command it answers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;

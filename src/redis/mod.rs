@@ -1,5 +1,5 @@
-//! Redis as a program asks it: where the server is and who one is there, commands as values, and what they answer as types
-//! of Rust. How bytes travel, and when a command is sent, is the client's business and never belongs here.
+//! Redis as a program asks it: where the server is and who one is there, commands as values, and what they answer as
+//! types of Rust. How bytes travel, and when a command is sent, is the client's business and never belongs here.
 //!
 //! [`Redis`] says where and who, its methods make [`Command`]s ([`Redis::command`] any of them), [`Transaction`]s,
 //! and calls of [`Script`]s; [`FromValue`] reads replies.
@@ -18,7 +18,7 @@
 //!
 //! | what | default | setter | source |
 //! |---|---|---|---|
-//! | commands on their way on one connection | 128 | [`Redis::pipeline`] | one read of the server (16 KiB) takes so many of 128 bytes |
+//! | commands on their way on a connection | 128 | [`Redis::pipeline`] | a read of the server: 16 KiB of 128 bytes each |
 //! | nodes of a cluster | 4,096 | none | four times the 1,000 that its specification recommends |
 
 mod address;
@@ -65,7 +65,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// A server at a host and a port, which is 6379 where none is given: `127.0.0.1:6379`, `[::1]`, `redis.example.org`.
+    /// A server at a host and a port, which is 6379 where none is given: `127.0.0.1:6379`, `[::1]`,
+    /// `redis.example.org`.
     pub fn at(address: &str) -> Self {
         let settings = match Place::parse(address, PORT) {
             Ok(place) => Settings::new(place),
@@ -86,8 +87,8 @@ impl Redis {
     /// What a URL says: `redis://[[user]:password@]host[:port][/database][?name=value…]`, with `rediss` over TLS, and
     /// `redis+unix:///path?db=2` (or `unix`) for a socket; `valkey` means the same as `redis`.
     ///
-    /// Percent-encoded are user, password, path and values. The parameters are `db`, `protocol` (2 or 3), `client_name`,
-    /// `username` (or `user`) and `password` (or `pass`). Fails with
+    /// Percent-encoded are user, password, path and values. The parameters are `db`, `protocol` (2 or 3),
+    /// `client_name`, `username` (or `user`) and `password` (or `pass`). Fails with
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), in words that repeat no secret.
     ///
     /// ```
@@ -150,8 +151,8 @@ impl Redis {
         })
     }
 
-    /// The version of RESP to speak. Unless set, RESP3 is asked for with HELLO, and a server that does not know it is spoken
-    /// to in RESP2; with RESP2, nothing is asked.
+    /// The version of RESP to speak. Unless set, RESP3 is asked for with HELLO, and a server that does not know it is
+    /// spoken to in RESP2; with RESP2, nothing is asked.
     pub fn protocol(self, version: Version) -> Self {
         self.change(|settings| settings.version = version)
     }
@@ -177,8 +178,8 @@ impl Redis {
         self.change(|settings| settings.topology = Topology::Cluster)
     }
 
-    /// The address is a sentinel's, and so are these (their port is 26379 where none is given): they say where the master of
-    /// this name is.
+    /// The address is a sentinel's, and so are these (their port is 26379 where none is given): they say where the
+    /// master of this name is.
     pub fn sentinel<I>(self, master: impl Into<String>, sentinels: I) -> Self
     where
         I: IntoIterator<Item: AsRef<str>>,

@@ -1,4 +1,5 @@
-//! Scripts that servers keep by their SHA-1. Whether one knows it is found out by sending; that is the client's business.
+//! Scripts that servers keep by their SHA-1. Whether one knows it is found out by sending; that is the client's
+//! business.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Where a server is, who one is there, and how to talk to it. Only stored here: nothing connects, and what is wrong is kept
-//! until a command is sent.
+//! Where a server is, who one is there, and how to talk to it. Only stored here: nothing connects, and what is wrong is
+//! kept until a command is sent.
 
 use std::fmt;
 use std::path::PathBuf;

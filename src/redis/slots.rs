@@ -62,8 +62,8 @@ impl Default for Slots {
 }
 
 impl Slots {
-    /// Reads the reply of CLUSTER SLOTS or CLUSTER SHARDS, in either version of RESP. `asked` is the node that said it, for
-    /// where it does not know its own name; `tls` says which of its ports is meant where there are two.
+    /// Reads the reply of CLUSTER SLOTS or CLUSTER SHARDS, in either version of RESP. `asked` is the node that said it,
+    /// for where it does not know its own name; `tls` says which of its ports is meant where there are two.
     pub(crate) fn read(reply: &Value, asked: &Node, tls: bool) -> Result<Self, SlotsError> {
         let shards = reply.as_slice().ok_or(SlotsError::Shape("no array"))?;
         let mut slots = Self::default();
@@ -108,8 +108,8 @@ impl Slots {
         &self.nodes
     }
 
-    /// A node said that this one has the slot now; where it named no host, that is its own. Linear in the nodes; an error once there are too many, and then the
-    /// whole map is to be read again.
+    /// A node said that this one has the slot now; where it named no host, that is its own. Linear in the nodes; an
+    /// error once there are too many, and then the whole map is to be read again.
     pub(crate) fn moved(&mut self, slot: u16, host: &str, port: u16) -> Result<(), SlotsError> {
         if slot >= SLOTS {
             return Err(SlotsError::Shape("a slot that there is not"));

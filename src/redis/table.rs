@@ -1,5 +1,5 @@
-//! The commands that servers know, up to Redis 8: what each is and where its keys are. Only data; what is not here is one key
-//! and a write (see `class`). `tests/redis_commands.rs` compares it with what a server says of itself.
+//! The commands that servers know, up to Redis 8: what each is and where its keys are. Only data; what is not here is
+//! one key and a write (see `class`). `tests/redis_commands.rs` compares it with what a server says of itself.
 
 use super::class::Keys::{self, At, Counted, GeoStore, Migrate, None, Range, Sort, StoreCounted, Streams, Sub};
 use super::class::Kind::{self, Read, Session, Write};

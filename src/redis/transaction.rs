@@ -1,5 +1,5 @@
-//! Several commands in one exchange: nothing of anybody else comes between them on the connection. Only written here; how
-//! replies are put together is the client's business.
+//! Several commands in one exchange: nothing of anybody else comes between them on the connection. Only written here;
+//! how replies are put together is the client's business.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::protocols::redis::{PreparedCommand, Words};
 
 /// Commands that happen all at once or, if the server refuses to queue one, not at all: MULTI, EXEC, and these between.
 ///
-/// One that fails while it runs does not take the others back; its error stands among the replies. The last reply is that
-/// of EXEC: an array with the replies of the commands, which before it are only said to be queued.
+/// One that fails while it runs does not take the others back; its error stands among the replies. The last reply is
+/// that of EXEC: an array with the replies of the commands, which before it are only said to be queued.
 ///
 /// ```
 /// use aquests::redis::Redis;

@@ -1,5 +1,5 @@
-//! A command that is written word by word, when nobody knows yet how many there will be. What a word means is never known
-//! here.
+//! A command that is written word by word, when nobody knows yet how many there will be. What a word means is never
+//! known here.
 
 use core::fmt;
 

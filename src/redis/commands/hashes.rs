@@ -63,7 +63,8 @@ impl Redis {
         self.command("HLEN", key)
     }
 
-    /// Some of the fields, from the cursor 0 until the reply has it. Reply: the next cursor, and fields with their values.
+    /// Some of the fields, from the cursor 0 until the reply has it. Reply: the next cursor, and fields with their
+    /// values.
     pub fn hscan(&self, key: impl ToArg, cursor: u64, options: ScanOptions) -> Command {
         self.command("HSCAN", (key, cursor, options))
     }

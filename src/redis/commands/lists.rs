@@ -68,7 +68,8 @@ impl Redis {
         self.command("LTRIM", (key, first, last))
     }
 
-    /// Removes so many values like this: from the head, from the tail where negative, all where 0. Reply: integer, how many.
+    /// Removes so many values like this: from the head, from the tail where negative, all where 0. Reply: integer, how
+    /// many.
     pub fn lrem(&self, key: impl ToArg, count: i64, value: impl ToArg) -> Command {
         self.command("LREM", (key, count, value))
     }

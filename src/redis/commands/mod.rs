@@ -1,5 +1,5 @@
-//! Methods for the commands that programs use every day, one file for each kind of data. They only write words; what is not
-//! here is [`Redis::command`].
+//! Methods for the commands that programs use every day, one file for each kind of data. They only write words; what is
+//! not here is [`Redis::command`].
 
 mod bits;
 mod geo;

@@ -38,8 +38,8 @@ impl Redis {
         self.command("SPOP", (key, count))
     }
 
-    /// A member at random; with a number, as many as that, where negative perhaps the same again. Reply: string or nil; with
-    /// a number, array.
+    /// A member at random; with a number, as many as that, where negative perhaps the same again. Reply: string or nil;
+    /// with a number, array.
     pub fn srandmember(&self, key: impl ToArg, count: Option<i64>) -> Command {
         self.command("SRANDMEMBER", (key, count))
     }

@@ -164,12 +164,14 @@ impl Redis {
         self.command("ZPOPMAX", (key, count))
     }
 
-    /// Waits for the member with the least score of any of these; `None` for ever. Reply: key, member and score, or nil.
+    /// Waits for the member with the least score of any of these; `None` for ever. Reply: key, member and score, or
+    /// nil.
     pub fn bzpopmin(&self, keys: impl ToArgs, timeout: Option<Duration>) -> Command {
         self.command("BZPOPMIN", (keys, seconds(timeout)))
     }
 
-    /// Waits for the member with the greatest score of any of these; `None` for ever. Reply: key, member and score, or nil.
+    /// Waits for the member with the greatest score of any of these; `None` for ever. Reply: key, member and score, or
+    /// nil.
     pub fn bzpopmax(&self, keys: impl ToArgs, timeout: Option<Duration>) -> Command {
         self.command("BZPOPMAX", (keys, seconds(timeout)))
     }

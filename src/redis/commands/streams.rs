@@ -155,8 +155,8 @@ impl Redis {
         self.command("XPENDING", (key, group, from, to, count))
     }
 
-    /// Gives a consumer what others have not acknowledged for so long, from an id on. Reply: where to go on, entries, and
-    /// ids of those that are gone.
+    /// Gives a consumer what others have not acknowledged for so long, from an id on. Reply: where to go on, entries,
+    /// and ids of those that are gone.
     pub fn xautoclaim(
         &self,
         key: impl ToArg,
