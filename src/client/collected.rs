@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 #[cfg(feature = "redis")]
 use super::replies::Replies;
+#[cfg(feature = "redis")]
+use crate::protocols::redis::Value;
 use crate::protocols::semantics::{Fields, ResponseHead};
 use crate::report::Verdict;
 use crate::version::Version;
@@ -70,6 +72,14 @@ impl Collected {
         match &self.said {
             Said::Redis(replies) => Some(replies),
             _ => None,
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn take_replies(&mut self) -> Vec<Value> {
+        match &mut self.said {
+            Said::Redis(replies) => std::mem::take(&mut replies.values),
+            _ => Vec::new(),
         }
     }
 

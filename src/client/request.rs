@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::protocols::semantics::PreparedRequest;
 use crate::reactor::{Address, Flow};
 #[cfg(feature = "redis")]
-use crate::redis::{Command, Exchange};
+use crate::redis::{Batch, Call, Command, Exchange, Transaction};
 use crate::url::{Url, form_encode};
 use crate::version::Versions;
 
@@ -469,6 +469,27 @@ impl Request {
 impl From<Command> for Request {
     fn from(command: Command) -> Self {
         Self::redis(command.exchange())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<Batch> for Request {
+    fn from(batch: Batch) -> Self {
+        Self::redis(batch.exchange())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<Transaction> for Request {
+    fn from(transaction: Transaction) -> Self {
+        Self::redis(transaction.exchange())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<Call> for Request {
+    fn from(call: Call) -> Self {
+        Self::from(Command::from(call))
     }
 }
 

@@ -147,6 +147,19 @@ impl Response {
         self.replies().last()
     }
 
+    /// The [`value`](Self::value) as a type of Rust. What the server says when it did not do as it was told is an error.
+    /// It is copied: what is large is better taken out, with [`into_replies`](Self::into_replies).
+    #[cfg(feature = "redis")]
+    pub fn read<T: redis::FromValue>(&self) -> Result<T, redis::ReadError> {
+        T::from_value(self.value().cloned().unwrap_or(redis::Value::Null))
+    }
+
+    /// What Redis answered, taken out.
+    #[cfg(feature = "redis")]
+    pub fn into_replies(mut self) -> Vec<redis::Value> {
+        self.collected.take_replies()
+    }
+
     /// How long it took.
     pub fn timings(&self) -> Timings {
         self.timings
