@@ -18,7 +18,7 @@
 //!
 //! | what | default | setter | source |
 //! |---|---|---|---|
-//! | commands on their way on a connection | 128 | [`Redis::pipeline`] | a read of the server: 16 KiB of 128 bytes each |
+//! | commands on their way on a connection | 128 | [`Redis::pipeline`] | a read of the server has 16 KiB |
 //! | nodes of a cluster | 4,096 | none | four times the 1,000 that its specification recommends |
 
 mod address;
@@ -33,8 +33,6 @@ mod settings;
 #[allow(dead_code)]
 mod slots;
 mod table;
-// Until the client sends them.
-#[allow(dead_code)]
 mod transaction;
 
 use std::fmt;
