@@ -130,7 +130,8 @@ impl Parameters {
                 }
             }
             let null = written.map_err(|error| {
-                Error::invalid(format!("the value of ${} cannot be sent as {type_}", at + 1)).boxed_source(error)
+                Error::invalid(format!("the value of ${} cannot be sent as {}", at + 1, type_.name()))
+                    .boxed_source(error)
             })?;
             let format = match format {
                 Written::Text => Format::Text,

@@ -10,6 +10,8 @@ use postgres_types::{Kind, Type};
 /// text.
 pub(super) fn is_written(type_: &Type) -> bool {
     match type_.kind() {
+        // Arrays that are written in another way.
+        _ if [Type::INT2_VECTOR, Type::OID_VECTOR].contains(type_) => false,
         Kind::Simple => SIMPLE.contains(type_),
         Kind::Array(member) | Kind::Range(member) => is_written(member),
         _ => false,
@@ -408,7 +410,14 @@ fn inet(raw: &[u8], out: &mut String) -> Option<()> {
             32
         }
         (3, 16) => {
-            push(Ipv6Addr::from(all::<16>(address)?), out);
+            let address = Ipv6Addr::from(all::<16>(address)?);
+            match address.segments() {
+                // Of version 4 inside, in the way that the server still shows.
+                [0, 0, 0, 0, 0, 0, a, b] if a != 0 => {
+                    let _ = write!(out, "::{}", Ipv4Addr::from(u32::from(a) << 16 | u32::from(b)));
+                }
+                _ => push(address, out),
+            }
             128
         }
         _ => return None,
