@@ -169,7 +169,9 @@ impl std::fmt::Debug for Parameters {
 mod tests {
     use super::*;
 
-    fn encode(parameters: impl ToParams, types: &[Type]) -> Result<Vec<(Option<Vec<u8>>, Format)>, String> {
+    type Sent = Vec<(Option<Vec<u8>>, Format)>;
+
+    fn encode(parameters: impl ToParams, types: &[Type]) -> Result<Sent, String> {
         let encoded = parameters.to_params().encode(types).map_err(|error| error.to_string())?;
         Ok(encoded.parameters().iter().map(|it| (it.value.map(<[u8]>::to_vec), it.format)).collect())
     }

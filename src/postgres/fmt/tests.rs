@@ -8,7 +8,9 @@ fn collect(columns: &[(&str, u32, u16)], rows: &[&[Option<&[u8]>]]) -> Results {
     bytes.extend(complete("SELECT 1"));
     bytes.extend(ready(b'I'));
     let mut collected = Collected::new(1 << 20);
-    tell(&bytes, |message| drop(collected.message(&message).unwrap()));
+    tell(&bytes, |message| {
+        collected.message(&message).unwrap();
+    });
     collected.finish()
 }
 
