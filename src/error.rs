@@ -35,6 +35,10 @@ pub enum ErrorKind {
     Connect,
     /// TLS failed: an expired certificate, another host's, no version in common, …
     Tls,
+    /// The server did not accept who we are: a wrong password, a user that it does not know, …
+    Authentication,
+    /// The server turned the connection away: it has too many, is starting up, …
+    Refused,
     /// A phase took too long.
     Timeout(Phase),
     /// The connection broke.
@@ -87,6 +91,8 @@ impl ErrorKind {
             ErrorKind::Resolve => "resolve",
             ErrorKind::Connect => "connect",
             ErrorKind::Tls => "tls",
+            ErrorKind::Authentication => "authentication",
+            ErrorKind::Refused => "refused",
             ErrorKind::Timeout(Phase::Resolve) => "timeout (resolve)",
             ErrorKind::Timeout(Phase::Connect) => "timeout (connect)",
             ErrorKind::Timeout(Phase::Tls) => "timeout (tls)",
@@ -192,6 +198,8 @@ impl fmt::Display for Error {
             ErrorKind::Resolve => write!(f, "cannot resolve {peer}"),
             ErrorKind::Connect => write!(f, "cannot connect to {peer}"),
             ErrorKind::Tls => write!(f, "TLS with {peer} failed"),
+            ErrorKind::Authentication => write!(f, "{peer} did not accept the login"),
+            ErrorKind::Refused => write!(f, "{peer} turned the connection away"),
             ErrorKind::Timeout(Phase::Resolve) => write!(f, "resolving {peer} took too long"),
             ErrorKind::Timeout(Phase::Connect) => write!(f, "connecting to {peer} took too long"),
             ErrorKind::Timeout(Phase::Tls) => write!(f, "the TLS handshake with {peer} took too long"),

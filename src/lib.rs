@@ -61,19 +61,23 @@ pub mod redis;
 mod report;
 #[cfg(feature = "client")]
 mod resolve;
+#[cfg(feature = "client")]
+mod route;
 mod time;
 mod timers;
 mod transport;
 #[cfg(feature = "client")]
 mod url;
 #[cfg(feature = "client")]
+mod version;
+#[cfg(feature = "client")]
 mod wire;
 
 pub use aquests_protocols as protocols;
 #[cfg(feature = "client")]
 pub use client::{
-    BodyWriter, BoxError, Builder, Client, Form, Handle, Head, Outcome, Part, Progress, Rejected, Request, RequestId,
-    Response, Session, Timings,
+    BodyWriter, BoxError, Builder, Client, Form, Handle, Head, Outcome, Part, Progress, Push, Rejected, Request,
+    RequestId, Response, Session, Target, Timings,
 };
 #[cfg(feature = "client")]
 pub use error::{Error, ErrorKind, Phase};
@@ -92,4 +96,4 @@ pub use resolve::Resolver;
 #[cfg(feature = "client")]
 pub use url::Url;
 #[cfg(feature = "client")]
-pub use wire::Versions;
+pub use version::{Version, Versions};

@@ -10,40 +10,10 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use crate::error::ErrorKind;
 use crate::protocols::ExchangeId;
-use crate::reactor::{Address, Key, Moment};
-use crate::url::{Scheme, Url};
-use crate::wire::Versions;
-
-/// Requests with the same key may share a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RouteKey {
-    pub(crate) scheme: Scheme,
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    /// Connect here, whatever host and port say.
-    pub(crate) address: Option<Address>,
-    pub(crate) versions: Versions,
-}
-
-impl RouteKey {
-    pub(crate) fn new(url: &Url, address: Option<Address>, versions: Versions) -> Self {
-        Self { scheme: url.scheme(), host: url.host().to_owned(), port: url.port(), address, versions }
-    }
-
-    /// The version is agreed on with the first request, not with the connection.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.scheme == Scheme::Http
-    }
-
-    /// Whom errors name.
-    pub(crate) fn peer(&self) -> String {
-        match &self.address {
-            Some(address) => address.to_string(),
-            None => format!("{}:{}", self.host, self.port),
-        }
-    }
-}
+use crate::reactor::{Key, Moment};
+use crate::route::RouteKey;
 
 /// Where requests wait for connections to one peer.
 #[derive(Debug)]
@@ -127,6 +97,12 @@ pub(crate) struct Connection {
     pub(crate) in_flight: u32,
     /// A request was sent on it.
     pub(crate) used: bool,
+    /// The server keeps something for it that nobody else is to find: a transaction, subscriptions.
+    pub(crate) dirty: bool,
+    /// The exchange on it waits at the server, and nothing is to wait behind it.
+    pub(crate) alone: bool,
+    /// Why the server did not let it in, in its words.
+    pub(crate) words: Option<(ErrorKind, String)>,
     /// How many times exchanges on it wait for the program: to read on, to have more to send.
     pub(crate) waits: u32,
     pub(crate) dialed: Moment,
@@ -330,6 +306,9 @@ impl Pool {
             served: 0,
             in_flight: 0,
             used: false,
+            dirty: false,
+            alone: false,
+            words: None,
             waits: 0,
             dialed: now,
             made,
@@ -505,9 +484,11 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::url::Url;
+    use crate::version::Versions;
 
     fn key(port: u16) -> RouteKey {
-        RouteKey::new(&Url::parse(&format!("http://h:{port}/")).unwrap(), None, Versions::Any)
+        RouteKey::http(&Url::parse(&format!("http://h:{port}/")).unwrap(), None, Versions::Any)
     }
 
     fn open(pool: &mut Pool, route: usize) -> usize {

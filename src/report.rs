@@ -8,14 +8,17 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::error::ErrorKind;
-use crate::protocols::semantics::Version;
+use crate::version::Version;
 
 /// Counts outcomes.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     /// By status code; 0 for what has none.
     statuses: Box<[u64; STATUSES]>,
-    versions: [u64; 3],
+    /// Answers without a status code.
+    ok: u64,
+    refusals: BTreeMap<String, u64>,
+    versions: [u64; Version::ALL.len()],
     errors: BTreeMap<ErrorKind, u64>,
     /// Of each kind the first one, in words.
     samples: BTreeMap<ErrorKind, String>,
@@ -25,13 +28,28 @@ pub(crate) struct Recorder {
 }
 
 const STATUSES: usize = 1000;
+/// Codes of errors that are told apart. Servers have some hundreds, and somebody may make up more.
+const REFUSALS: usize = 1000;
+
+/// What an answer says of what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict<'a> {
+    /// A status code of HTTP.
+    Status(u16),
+    /// It was done.
+    Ok,
+    /// It was not done, and this is the code of the error.
+    Error(&'a str),
+}
 
 impl Recorder {
     /// `corrected`: times from the intended start are recorded beside those from the actual one.
     pub(crate) fn new(corrected: bool) -> Self {
         Self {
             statuses: Box::new([0; STATUSES]),
-            versions: [0; 3],
+            ok: 0,
+            refusals: BTreeMap::new(),
+            versions: [0; Version::ALL.len()],
             errors: BTreeMap::new(),
             samples: BTreeMap::new(),
             bytes: 0,
@@ -40,10 +58,22 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn answered(&mut self, status: u16, version: Version, latency: Duration) {
-        self.statuses[usize::from(status).min(STATUSES - 1)] += 1;
+    pub(crate) fn answered(&mut self, verdict: Verdict<'_>, version: Version, latency: Duration) {
+        match verdict {
+            Verdict::Status(status) => self.statuses[usize::from(status).min(STATUSES - 1)] += 1,
+            Verdict::Ok => self.ok += 1,
+            Verdict::Error(code) => self.refused(code, 1),
+        }
         self.versions[version as usize] += 1;
         self.latency.record(latency);
+    }
+
+    fn refused(&mut self, code: &str, times: u64) {
+        let code = if self.refusals.len() < REFUSALS || self.refusals.contains_key(code) { code } else { "other" };
+        match self.refusals.get_mut(code) {
+            Some(count) => *count += times,
+            None => drop(self.refusals.insert(code.to_owned(), times)),
+        }
     }
 
     #[cfg(feature = "load")]
@@ -78,6 +108,10 @@ impl Recorder {
         for (sum, more) in self.statuses.iter_mut().zip(other.statuses.iter()) {
             *sum += more;
         }
+        self.ok += other.ok;
+        for (code, more) in &other.refusals {
+            self.refused(code, *more);
+        }
         for (sum, more) in self.versions.iter_mut().zip(other.versions) {
             *sum += more;
         }
@@ -95,17 +129,21 @@ impl Recorder {
     }
 
     pub(crate) fn report(&self, elapsed: Duration) -> Report {
-        const VERSIONS: [Version; 3] = [Version::Http10, Version::Http11, Version::Http2];
         let statuses: BTreeMap<u16, u64> =
             (0u16..).zip(self.statuses.iter()).filter(|(_, n)| **n > 0).map(|(s, n)| (s, *n)).collect();
-        let responses: u64 = statuses.values().sum();
+        let mut replies = self.refusals.clone();
+        if self.ok > 0 {
+            replies.insert("OK".to_owned(), self.ok);
+        }
+        let responses = statuses.values().chain(replies.values()).sum::<u64>();
         Report {
             elapsed,
             requests: responses + self.errors.values().sum::<u64>(),
             responses,
             bytes: self.bytes,
             statuses,
-            versions: VERSIONS.into_iter().zip(self.versions).filter(|(_, n)| *n > 0).collect(),
+            replies,
+            versions: Version::ALL.into_iter().zip(self.versions).filter(|(_, n)| *n > 0).collect(),
             errors: self.errors.clone(),
             samples: self.samples.clone(),
             latency: self.latency.clone(),
@@ -194,6 +232,7 @@ pub struct Report {
     responses: u64,
     bytes: u64,
     statuses: BTreeMap<u16, u64>,
+    replies: BTreeMap<String, u64>,
     versions: BTreeMap<Version, u64>,
     errors: BTreeMap<ErrorKind, u64>,
     samples: BTreeMap<ErrorKind, String>,
@@ -319,12 +358,18 @@ impl Report {
         self.bytes
     }
 
-    /// Answers by status code.
+    /// Answers of servers that have no status codes: `OK`, and by the code of its error what was not done (`WRONGTYPE`,
+    /// `42P01`). More than 1,000 codes are not told apart: the rest is `other`.
+    pub fn replies(&self) -> &BTreeMap<String, u64> {
+        &self.replies
+    }
+
+    /// Answers by status code of HTTP.
     pub fn statuses(&self) -> &BTreeMap<u16, u64> {
         &self.statuses
     }
 
-    /// Answers by version of HTTP.
+    /// Answers by what they came in.
     pub fn versions(&self) -> &BTreeMap<Version, u64> {
         &self.versions
     }
@@ -398,7 +443,16 @@ impl fmt::Display for Report {
             for (status, count) in &self.statuses {
                 writeln!(f, "  {status}: {count}")?;
             }
-            writeln!(f, "HTTP versions:")?;
+        }
+        if !self.replies.is_empty() {
+            writeln!(f, "replies:")?;
+            for (code, count) in &self.replies {
+                writeln!(f, "  {}: {count}", code.escape_debug())?;
+            }
+        }
+        if !self.versions.is_empty() {
+            let all_http = self.replies.is_empty();
+            writeln!(f, "{}:", if all_http { "HTTP versions" } else { "versions" })?;
             for (version, count) in &self.versions {
                 writeln!(f, "  {version}: {count}")?;
             }
@@ -484,11 +538,11 @@ mod tests {
     #[test]
     fn the_counts_add_up() {
         let mut one = Recorder::new(true);
-        one.answered(200, Version::Http11, Duration::from_millis(1));
+        one.answered(Verdict::Status(200), Version::Http11, Duration::from_millis(1));
         one.corrected(Duration::from_millis(2));
         one.bytes(10);
         let mut two = Recorder::new(true);
-        two.answered(404, Version::Http10, Duration::from_millis(3));
+        two.answered(Verdict::Status(404), Version::Http10, Duration::from_millis(3));
         two.corrected(Duration::from_millis(4));
         two.failed(ErrorKind::Timeout(Phase::Total));
         two.failed_with(ErrorKind::Connect, || "cannot connect to h:1: refused".to_owned());

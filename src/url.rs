@@ -19,6 +19,10 @@ pub(crate) enum Scheme {
     Http,
     #[cfg(feature = "tls")]
     Https,
+    #[cfg(feature = "redis")]
+    Redis,
+    #[cfg(all(feature = "redis", feature = "tls"))]
+    Rediss,
 }
 
 impl Scheme {
@@ -27,6 +31,10 @@ impl Scheme {
             Scheme::Http => 80,
             #[cfg(feature = "tls")]
             Scheme::Https => 443,
+            #[cfg(feature = "redis")]
+            Scheme::Redis => 6379,
+            #[cfg(all(feature = "redis", feature = "tls"))]
+            Scheme::Rediss => 6379,
         }
     }
 
@@ -35,6 +43,10 @@ impl Scheme {
             Scheme::Http => "http",
             #[cfg(feature = "tls")]
             Scheme::Https => "https",
+            #[cfg(feature = "redis")]
+            Scheme::Redis => "redis",
+            #[cfg(all(feature = "redis", feature = "tls"))]
+            Scheme::Rediss => "rediss",
         }
     }
 }
@@ -71,8 +83,23 @@ impl Url {
         Ok(Self { scheme, host: parsed.host().to_ascii_lowercase(), port, target: encode(target) })
     }
 
-    pub(crate) fn scheme(&self) -> Scheme {
-        self.scheme
+    /// Where a database is: without what a secret may stand in. `target` begins with a slash.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of_database(scheme: Scheme, host: &str, port: u16, target: String) -> Self {
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        Self { scheme, host, port, target }
+    }
+
+    /// TLS is wanted.
+    pub(crate) fn is_https(&self) -> bool {
+        #[cfg(feature = "tls")]
+        {
+            self.scheme == Scheme::Https
+        }
+        #[cfg(not(feature = "tls"))]
+        {
+            false
+        }
     }
 
     /// The host, in lower case; an IPv6 address in brackets.

@@ -1,10 +1,15 @@
-//! Every protocol that a client can speak, as one machine, and which of them a connection begins with. What this module
-//! adds is the choice; it looks into no message.
+//! Every protocol that a client can speak, as one machine. What this module adds is the choice; it looks into no message
+//! but the one by which a server agrees to speak another protocol.
 
+use crate::version::Version;
 use aquests_protocols::http1;
 #[cfg(feature = "http2")]
 use aquests_protocols::http2;
-use aquests_protocols::semantics::{self, ResponseHead};
+#[cfg(feature = "postgres")]
+use aquests_protocols::postgres;
+#[cfg(feature = "redis")]
+use aquests_protocols::redis;
+use aquests_protocols::semantics::{self, Invalid, PreparedRequest, ResponseHead};
 use aquests_protocols::{Error, Established, Event, ExchangeId, Input, Protocol, Refused, Replay};
 
 /// The machine of one connection.
@@ -13,70 +18,58 @@ pub(crate) enum Wire {
     Http1(http1::Client),
     #[cfg(feature = "http2")]
     Http2(Box<http2::Client>),
+    #[cfg(feature = "redis")]
+    Redis(Box<redis::Client>),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<postgres::Client>),
 }
 
 /// A request of any protocol.
 #[derive(Debug)]
 pub(crate) enum Request<'a> {
     Http(semantics::Request<'a>),
+    #[cfg(feature = "redis")]
+    Redis(redis::Request<'a>),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Request<'a>),
 }
 
 /// A message of any protocol.
 #[derive(Debug)]
 pub(crate) enum Message<'a> {
     Http(semantics::Message<'a, ResponseHead<'a>>),
+    #[cfg(feature = "redis")]
+    Redis(redis::Message<'a>),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Message<'a>),
 }
 
 // One of these stands in the slab for every connection: what is large belongs in a box.
 const _: () = assert!(size_of::<Wire>() <= 128);
 
-/// Which versions of HTTP a server is asked in.
-///
-/// Over TLS the server chooses (ALPN, RFC 7301) among those that are allowed. On plain `http` nothing is agreed on
-/// before the first request, so that the first one of a [`Client`](crate::Client) asks (`upgrade: h2c`, RFC 7540 §3.2)
-/// where HTTP/2 is allowed and not prescribed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Versions {
-    /// HTTP/2 if the server has it, else HTTP/1.1.
-    #[default]
-    Any,
-    /// HTTP/1.1 only.
-    Http1,
-    /// HTTP/2 only, on plain `http` without asking ("prior knowledge", RFC 9113 §3.3). A server that does not speak it is
-    /// an error.
-    #[cfg(feature = "http2")]
-    Http2,
+impl Wire {
+    /// The version that is spoken, where that is known to nobody but the machine.
+    pub(crate) fn version(&self) -> Option<Version> {
+        match self {
+            #[cfg(feature = "redis")]
+            Wire::Redis(machine) => Some(machine.version().into()),
+            _ => None,
+        }
+    }
 }
 
-impl Versions {
-    /// What is offered over TLS.
-    #[cfg(feature = "tls")]
-    pub(crate) fn alpn(self) -> &'static [&'static [u8]] {
-        match self {
-            #[cfg(feature = "http2")]
-            Versions::Any => &[b"h2", b"http/1.1"],
-            #[cfg(not(feature = "http2"))]
-            Versions::Any => &[b"http/1.1"],
-            Versions::Http1 => &[b"http/1.1"],
-            #[cfg(feature = "http2")]
-            Versions::Http2 => &[b"h2"],
-        }
-    }
+/// The head with which a request asks for HTTP/2 on a plain connection, telling these settings (RFC 7540 §3.2).
+pub(crate) fn asking_for_http2(head: &PreparedRequest, settings: &str) -> Result<PreparedRequest, Invalid> {
+    let mut head = head.clone();
+    head.field("connection", b"upgrade, http2-settings")?.field("upgrade", b"h2c")?;
+    head.field("http2-settings", settings.as_bytes())?;
+    Ok(head)
+}
 
-    /// Whether a connection that was established this way begins with HTTP/2. A server that chose nothing over TLS where
-    /// only HTTP/2 was offered is spoken to in HTTP/2, and has the chance to understand it.
-    pub(crate) fn begin_with_http2(self, at: &Established<'_>) -> bool {
-        #[cfg(feature = "http2")]
-        {
-            self == Versions::Http2 || at.alpn == Some(b"h2")
-        }
-        #[cfg(not(feature = "http2"))]
-        {
-            let _ = at;
-            false
-        }
-    }
+/// Whether the head of an answer to that agrees.
+pub(crate) fn agrees_to_http2(head: &ResponseHead<'_>) -> bool {
+    let h2c = |name: &[u8]| name.trim_ascii().eq_ignore_ascii_case(b"h2c");
+    head.status == 101 && head.fields.get("upgrade").is_some_and(h2c)
 }
 
 /// Calls the same method of whichever machine it is.
@@ -86,8 +79,23 @@ macro_rules! each {
             Wire::Http1($machine) => $call,
             #[cfg(feature = "http2")]
             Wire::Http2($machine) => $call,
+            #[cfg(feature = "redis")]
+            Wire::Redis($machine) => $call,
+            #[cfg(feature = "postgres")]
+            Wire::Postgres($machine) => $call,
         }
     };
+}
+
+#[inline]
+fn receive<'a, P: Protocol>(
+    machine: &'a mut P,
+    input: Input<'a>,
+    out: &mut Vec<u8>,
+    wrap: impl FnOnce(P::Message<'a>) -> Message<'a>,
+) -> Result<(usize, Event<Message<'a>>), Error> {
+    let (used, event) = machine.receive(input, out)?;
+    Ok((used, event.map(wrap)))
 }
 
 impl Protocol for Wire {
@@ -99,15 +107,29 @@ impl Protocol for Wire {
     }
 
     fn send(&mut self, id: ExchangeId, request: Request<'_>, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let Request::Http(request) = request;
-        each!(self, machine => machine.send(id, request, out))
+        match (self, request) {
+            (Wire::Http1(machine), Request::Http(request)) => machine.send(id, request, out),
+            #[cfg(feature = "http2")]
+            (Wire::Http2(machine), Request::Http(request)) => machine.send(id, request, out),
+            #[cfg(feature = "redis")]
+            (Wire::Redis(machine), Request::Redis(request)) => machine.send(id, request, out),
+            #[cfg(feature = "postgres")]
+            (Wire::Postgres(machine), Request::Postgres(request)) => machine.send(id, request, out),
+            #[cfg(any(feature = "redis", feature = "postgres"))]
+            _ => Err(Refused::Misuse("the connection speaks another protocol")),
+        }
     }
 
     fn receive<'a>(&'a mut self, input: Input<'a>, out: &mut Vec<u8>) -> Result<(usize, Event<Message<'a>>), Error> {
-        each!(self, machine => {
-            let (used, event) = machine.receive(input, out)?;
-            Ok((used, event.map(Message::Http)))
-        })
+        match self {
+            Wire::Http1(machine) => receive(machine, input, out, Message::Http),
+            #[cfg(feature = "http2")]
+            Wire::Http2(machine) => receive(&mut **machine, input, out, Message::Http),
+            #[cfg(feature = "redis")]
+            Wire::Redis(machine) => receive(&mut **machine, input, out, Message::Redis),
+            #[cfg(feature = "postgres")]
+            Wire::Postgres(machine) => receive(&mut **machine, input, out, Message::Postgres),
+        }
     }
 
     fn slots(&self) -> usize {

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use aquests::protocols::semantics::Version;
+use aquests::Version;
 use aquests::{Client, Error, ErrorKind, Outcome, Report, Request, Response, Versions};
 use support::{Apache, Conn, Folder, Nghttpd, Nginx, Peer, must_end};
 

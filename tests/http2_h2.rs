@@ -9,8 +9,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aquests::Version;
 use aquests::protocols::http2::Settings;
-use aquests::protocols::semantics::Version;
 use aquests::{Client, Error, ErrorKind, Flow, Outcome, Report, Request, RequestId, Response, Versions};
 use support::{H2, must_end};
 

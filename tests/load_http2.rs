@@ -6,8 +6,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aquests::Version;
 use aquests::load::{Control, Plan, run};
-use aquests::protocols::semantics::Version;
 use aquests::{ErrorKind, Phase, Report, Versions};
 use support::{Apache, Folder, Nghttpd, Nginx, Peer, must_end};
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aquests::Report;
+use aquests::Version;
 use aquests::load::{Control, Plan, run};
-use aquests::protocols::semantics::Version;
 use support::{Folder, Nginx, Python, must_end};
 
 fn load(plan: Plan) -> Report {

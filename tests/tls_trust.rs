@@ -96,6 +96,23 @@ fn a_certificate_is_believed_only_in_its_time_with_its_name_and_from_a_known_roo
 }
 
 #[test]
+fn with_any_name_the_certificate_must_still_be_in_its_time_and_lead_to_a_root() {
+    must_end(|| {
+        let (root, stranger) = (Authority::new("root"), Authority::new("stranger"));
+        let any_name = || trusting(&root.pem).accept_any_name();
+        let wanted = || Wanted { names: &["example.org"], ..Wanted::default() };
+        let peer = echo(&root.issue(&wanted()));
+        assert!(get(trusting(&root.pem), &peer).unwrap_err().to_string().contains("is for example.org"));
+        assert_eq!(get(any_name(), &peer).unwrap(), "/asked");
+        for identity in [root.issue(&Wanted { years: (2019, 2020), ..wanted() }), stranger.issue(&wanted())] {
+            let peer = echo(&identity);
+            assert_eq!(get(any_name(), &peer).unwrap_err().kind(), ErrorKind::Tls);
+            assert_eq!(peer.requests(), 0, "nothing was said to a server that was not believed");
+        }
+    });
+}
+
+#[test]
 fn a_certificate_from_the_future_is_told_with_the_date_of_the_clock() {
     must_end(|| {
         let root = Authority::new("root");

@@ -100,6 +100,10 @@ pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
 
+    /// What to ask a database: the words of a command of Redis
+    #[arg(value_name = "WORD", allow_hyphen_values = true)]
+    pub(crate) words: Vec<String>,
+
     /// Without a URL: let the target in this process speak TLS
     #[arg(long = "tls")]
     pub(crate) with_tls: bool,

@@ -73,7 +73,7 @@ impl Core {
         if in_session || exchange.stage != Stage::Expecting || !exchange.restart() {
             return false;
         }
-        exchange.request.head = plain;
+        exchange.request.set_head(plain);
         self.left(at.tag as usize, 0);
         self.send_again(id);
         true
@@ -98,9 +98,15 @@ impl Core {
             Stage::Expecting => exchange.enter(Stage::Expecting, Moment::NEVER, id, &mut self.alarms),
             _ => {}
         }
+        self.sink_begins(at, id).map(drop)
+    }
+
+    /// A body follows. `Err`: the exchange has its outcome.
+    pub(super) fn sink_begins(&mut self, at: At, id: ExchangeId) -> Result<Flow, Flow> {
+        let Some(exchange) = self.exchanges.get(id) else { return Err(Flow::Cancel) };
         let sink = exchange.request.streams.as_mut().and_then(|streams| streams.sink.as_mut());
         match sink.map_or(Ok(()), |sink| sink.begin()) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(Flow::Continue),
             Err(trouble) => Err(self.spoiled(at, id, trouble)),
         }
     }
@@ -134,15 +140,34 @@ impl Core {
         }
     }
 
+    /// So many more bytes are kept of an answer, of which there are so many already. `Err`: there is no room, and the
+    /// exchange has its outcome.
+    pub(super) fn make_room(&mut self, at: At, id: ExchangeId, size: usize, more: usize) -> Result<(), Flow> {
+        self.fits(at, id, size, more)?;
+        self.buffered += more;
+        Ok(())
+    }
+
+    /// The same, without keeping them yet.
+    pub(super) fn fits(&mut self, at: At, id: ExchangeId, size: usize, more: usize) -> Result<(), Flow> {
+        self.room(size, more).map_err(|detail| {
+            self.drop_off(at, id, ErrorKind::TooLarge, detail, None);
+            Flow::Cancel
+        })
+    }
+
+    /// The connection brought an answer.
+    pub(super) fn served(&mut self, at: At) {
+        if let Some(entry) = self.pool.connections.get_mut(at.tag as usize) {
+            entry.served += 1;
+        }
+    }
+
     /// Keeps part of a body.
     fn collect(&mut self, at: At, id: ExchangeId, bytes: &[u8]) -> Result<Flow, Flow> {
         let Some(exchange) = self.exchanges.get(id) else { return Err(Flow::Cancel) };
-        let size = exchange.collected.content.len();
-        if let Err(detail) = self.room(size, bytes.len()) {
-            self.drop_off(at, id, ErrorKind::TooLarge, detail, None);
-            return Err(Flow::Cancel);
-        }
-        self.buffered += bytes.len();
+        let size = exchange.collected.size();
+        self.make_room(at, id, size, bytes.len())?;
         if let Some(exchange) = self.exchanges.get(id) {
             exchange.collected.content.extend_from_slice(bytes);
             exchange.collected.received += bytes.len() as u64;
@@ -156,8 +181,7 @@ impl Core {
         let Some(exchange) = self.exchanges.get(id) else { return };
         let sink = exchange.request.streams.as_mut().and_then(|streams| streams.sink.as_mut());
         let ended = sink.map_or(Ok(()), |sink| sink.end());
-        let Some(entry) = self.pool.connections.get_mut(at.tag as usize) else { return };
-        entry.served += 1;
+        self.served(at);
         if let Err(trouble) = ended {
             self.spoiled(at, id, trouble);
         } else if let Some(exchange) = self.exchanges.remove(id) {
@@ -187,13 +211,13 @@ impl Core {
 
     /// Room for so many more bytes of a body, or which limit stands in the way.
     fn room(&self, exchange: usize, more: usize) -> Result<(), String> {
-        if exchange + more > self.settings.reply_limit {
+        if exchange.saturating_add(more) > self.settings.reply_limit {
             return Err(format!(
                 "its body is over {} bytes, the limit for one that is collected",
                 self.settings.reply_limit
             ));
         }
-        if self.buffered + more > self.settings.buffer_limit {
+        if self.buffered.saturating_add(more) > self.settings.buffer_limit {
             return Err(format!("answers that wait to be taken are over {} bytes", self.settings.buffer_limit));
         }
         Ok(())

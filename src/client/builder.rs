@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::core::KEEP_ALIVE;
+use super::push::{Listener, Push};
 use super::{BoxError, Callback, Client, Outcome};
 use crate::error::{Error, ErrorKind};
 use crate::logger::Logger;
@@ -13,7 +14,7 @@ use crate::protocols::http1;
 #[cfg(feature = "http2")]
 use crate::protocols::http2;
 use crate::resolve::{self, Resolver};
-use crate::wire::Versions;
+use crate::version::Versions;
 
 /// Makes a [`Client`].
 #[must_use = "a builder does nothing until `build`"]
@@ -21,6 +22,7 @@ pub struct Builder {
     pub(super) settings: Settings,
     pub(super) callback: Option<Callback>,
     pub(super) names: resolve::Settings,
+    pub(super) listener: Option<Listener>,
 }
 
 /// What a client keeps of its builder.
@@ -76,7 +78,7 @@ impl Default for Builder {
             #[cfg(feature = "tls")]
             tls: Default::default(),
         };
-        Self { settings, callback: None, names: resolve::Settings::default() }
+        Self { settings, callback: None, names: resolve::Settings::default(), listener: None }
     }
 }
 
@@ -283,6 +285,13 @@ impl Builder {
         mut callback: impl FnMut(&mut Client, Outcome) -> Result<(), E> + Send + 'static,
     ) -> Self {
         self.callback = Some(Box::new(move |client, outcome| callback(client, outcome).map_err(Into::into)));
+        self
+    }
+
+    /// Calls this with what servers say without being asked, where no session listens for itself: what Redis does not hold
+    /// valid any more, notices of PostgreSQL. It runs inside turns.
+    pub fn on_push(mut self, listener: impl FnMut(Push<'_>) + Send + 'static) -> Self {
+        self.listener = Some(Box::new(listener));
         self
     }
 

@@ -9,16 +9,16 @@ use super::download::Sink;
 use super::exchange::{Alarms, Exchange, Exchanges, Sent, Stage, Upgrade};
 use super::outcome::{Failed, Outcome};
 use super::pings::Pings;
-use super::request::{Owner, Prepared};
+use super::prepared::{Owner, Prepared};
+use super::push::{Listener, Listeners, Push};
 use super::response::{Response, Timings};
 use super::{BoxError, RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Connection, Pool, Spoken, State, Waiting};
-use crate::protocols::semantics::{self, Body};
-use crate::protocols::{Established, ExchangeId, Refused, Replay, http1};
+use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1};
 use crate::reactor::{At, Chunk, Flow, Handler, Key, Moment, Reason, Sender};
 use crate::report::Recorder;
-use crate::wire::{Message, Request, Wire};
+use crate::wire::{Message, Wire};
 
 pub(super) struct Core {
     pub(super) settings: Settings,
@@ -43,6 +43,7 @@ pub(super) struct Core {
     /// When races want their next attempt, by connection. Those that are over leave their entries behind.
     pub(super) races: BinaryHeap<std::cmp::Reverse<(Moment, usize)>>,
     pub(super) pings: Pings,
+    pub(super) listeners: Listeners,
     /// Bytes collected and not yet handed over.
     pub(super) buffered: usize,
     /// Requests that ended since the queue was told.
@@ -54,7 +55,7 @@ pub(super) struct Core {
 const SAFE_RETRIES: u8 = 10;
 
 impl Core {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, listener: Option<Listener>) -> Self {
         Self {
             settings,
             pool: Pool::default(),
@@ -70,6 +71,7 @@ impl Core {
             to_close: Vec::new(),
             races: BinaryHeap::new(),
             pings: Pings::default(),
+            listeners: Listeners::new(listener),
             buffered: 0,
             finished: 0,
         }
@@ -153,6 +155,7 @@ impl Core {
     pub(super) fn left(&mut self, connection: usize, waits: u32) {
         if let Some(entry) = self.pool.connections.get_mut(connection) {
             entry.in_flight = entry.in_flight.saturating_sub(1);
+            entry.alone &= entry.in_flight > 0;
             self.waiting(connection, waits, 0);
         }
     }
@@ -191,7 +194,7 @@ impl Core {
             Some(address) => address.to_string(),
             None => format!("{}:{}", request.url.host(), request.url.port()),
         };
-        let harmless = request.head.is_idempotent() || exchange.sent.is_none();
+        let harmless = request.is_idempotent() || exchange.sent.is_none();
         let passing = !matches!(
             kind,
             ErrorKind::InvalidRequest | ErrorKind::TooLarge | ErrorKind::Protocol | ErrorKind::Tls | ErrorKind::Upload
@@ -216,7 +219,7 @@ impl Core {
             total: now.since(queued),
         };
         let response = Response::new(id, method.clone(), url, meta, timings, collected);
-        self.recorder.answered(response.status().as_u16(), response.version(), now.since(sent_at));
+        self.recorder.answered(response.collected.verdict(), response.version(), now.since(sent_at));
         self.recorder.bytes(usize::try_from(response.received()).unwrap_or(usize::MAX));
         self.finish(id, method, callback, Ok(response), now);
     }
@@ -254,6 +257,11 @@ impl Core {
             to.set_silence(if session == Some(false) { None } else { Some(self.settings.keep_alive) });
         }
         if session == Some(true) && in_flight == 0 && !self.has_waiting(route) {
+            if self.pool.connections[connection].dirty {
+                // What the server keeps for it goes with it: nobody else is to find it there.
+                self.pool.connections[connection].state = State::Closing;
+                return to.close();
+            }
             let shared = self.pool.routes[route].key.clone();
             let shared = self.pool.route(&shared);
             self.pool.unrest(connection);
@@ -272,7 +280,7 @@ impl Core {
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
         let entry = self.pool.closed(connection);
         let in_vain = opened && entry.was_never_of_use();
-        let Connection { route, asked, handshakes, .. } = entry;
+        let Connection { route, asked, handshakes, words, .. } = entry;
         match self.pool.routes[route].spoken {
             Spoken::Unknown if !opened => self.pool.speaks(route, Spoken::Unreached),
             // Whoever asked got no answer. A server that falls silent at the question is not asked again.
@@ -295,7 +303,13 @@ impl Core {
             };
             self.fail_first(route, kind, &detail, now);
         }
-        if in_vain && self.has_waiting(route) {
+        if in_vain && let Some((kind, words)) = words {
+            // It will let nobody else in either, who says the same.
+            match kind {
+                ErrorKind::Authentication => self.fail_all(route, kind, &words, now),
+                _ => self.fail_first(route, kind, &words, now),
+            }
+        } else if in_vain && self.has_waiting(route) {
             // It opened only to close. That may be chance, but who waits for it must come to an end.
             let first = self.pool.routes[route].queue.front().map(|first| first.id);
             let exchange = first.and_then(|id| self.exchanges.get(id));
@@ -314,6 +328,8 @@ impl Core {
         {
             session.lost = true;
             self.fail_all(route, ErrorKind::Closed, "the connection of the session is gone", now);
+            let error = Error::new(ErrorKind::of(reason, true), self.pool.routes[route].key.peer(), reason.to_string());
+            self.listeners.tell(route, Push::Lost(&error));
         }
         if self.has_waiting(route) {
             self.pool.line_up(route);
@@ -367,6 +383,12 @@ impl Handler<Wire> for Core {
             to.linger(Duration::ZERO);
         }
         while to.slots() > 0 {
+            if self.pool.connections[connection].alone {
+                if self.has_waiting(route) {
+                    self.pool.line_up(route);
+                }
+                return;
+            }
             if !self.has_waiting(route) {
                 break;
             }
@@ -383,10 +405,16 @@ impl Handler<Wire> for Core {
                 }
                 continue;
             }
-            let body = exchange.request.outgoing();
-            let in_parts = matches!(body, Body::Parts(_));
-            let head = asking.as_ref().unwrap_or(&exchange.request.head);
-            match to.send(id, Request::Http(semantics::Request { head, body })) {
+            let in_parts = exchange.request.is_in_parts();
+            let waits_for = exchange.request.waits_for();
+            let alone = self.pool.connections[connection].in_flight == 0;
+            if waits_for.is_some() && !alone {
+                // Nothing is to wait behind it, and it is to wait behind nothing.
+                self.pool.line_up(route);
+                return;
+            }
+            let version = to.protocol().version();
+            match to.send(id, exchange.request.outgoing(asking.as_ref())) {
                 Ok(()) => {
                     self.pool.routes[route].queue.pop_front();
                     self.pool.unrest(connection);
@@ -397,11 +425,16 @@ impl Handler<Wire> for Core {
                     entry.used = true;
                     entry.in_flight += 1;
                     let made = std::mem::take(&mut entry.made);
-                    exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made });
+                    exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made, version });
+                    entry.dirty |= exchange.request.needs_session();
+                    entry.alone = waits_for.is_some();
                     let waits = entry.waits > 0;
                     exchange.upgrade = if asking.is_some() { Upgrade::Asks } else { Upgrade::No };
                     if !waits {
-                        to.set_silence(Some(self.settings.timeout));
+                        to.set_silence(match waits_for {
+                            Some(longest) => longest.map(|longest| longest.saturating_add(self.settings.timeout)),
+                            None => Some(self.settings.timeout),
+                        });
                     }
                     let settings = &self.settings;
                     let timeouts = exchange.request.timeouts;
@@ -455,42 +488,17 @@ impl Handler<Wire> for Core {
     }
 
     fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
-        let Some(id) = id else { return Flow::Continue };
-        let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
-        let Message::Http(message) = message;
+        let Some(id) = id else {
+            self.on_push(at, message);
+            return Flow::Continue;
+        };
         match message {
-            semantics::Message::Informational(head) => {
-                if head.status == 100 && exchange.stage == Stage::Expecting {
-                    self.send_body(id, at.now);
-                }
-            }
-            semantics::Message::Head(head) => {
-                if exchange.upgrade != Upgrade::No && self.agrees(at.tag as usize, id, &head) {
-                    return Flow::Continue;
-                }
-                let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
-                let asks = exchange.request.streams.as_mut().and_then(|streams| streams.expect.take());
-                if let Some(plain) = asks
-                    && head.status == 417
-                    && self.ask_no_more(at, id, plain)
-                {
-                    return Flow::Cancel;
-                }
-                if let Err(flow) = self.answer_begins(at, id, &head) {
-                    return flow;
-                }
-            }
-            semantics::Message::Data(bytes) => match self.answer_goes_on(at, id, bytes) {
-                Ok(Flow::Continue) => {}
-                Ok(Flow::Hold) if done => {}
-                Ok(flow) | Err(flow) => return flow,
-            },
-            semantics::Message::Trailers(fields) => exchange.collected.trailers(fields),
+            Message::Http(message) => self.on_http(at, id, message, done),
+            #[cfg(feature = "redis")]
+            Message::Redis(message) => self.on_redis(at, id, message, done),
+            #[cfg(feature = "postgres")]
+            Message::Postgres(_) => Flow::Cancel,
         }
-        if done {
-            self.answer_ends(at, id);
-        }
-        Flow::Continue
     }
 
     fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
@@ -520,8 +528,7 @@ impl Handler<Wire> for Core {
         let ours = matches!(reason, Reason::Owner) || (matches!(reason, Reason::Body(_)) && trouble.is_none());
         let kind = if ours { ErrorKind::Closed } else { ErrorKind::of(reason, true) };
         // What ends one exchange by its rules ends no other, and was said in a protocol that is understood.
-        let broken =
-            replay == Replay::Unknown && !matches!(reason, Reason::Protocol(crate::protocols::Error::Reset { .. }));
+        let broken = replay == Replay::Unknown && !matches!(reason, Reason::Protocol(protocols::Error::Reset { .. }));
         let confused = broken && self.was_confused(at.tag as usize, id, kind);
         let Some(exchange) = self.exchanges.get(id) else { return };
         let connection = &self.pool.connections[at.tag as usize];
@@ -533,10 +540,10 @@ impl Handler<Wire> for Core {
             && match replay {
                 Replay::NotSent | Replay::NotProcessed => exchange.retries < SAFE_RETRIES,
                 // It stood behind an answer that ended the connection (RFC 9112 §9.3.2: tried again, not pipelined).
-                Replay::Unknown if ended => exchange.request.head.is_idempotent() && exchange.retries < SAFE_RETRIES,
+                Replay::Unknown if ended => exchange.request.is_idempotent() && exchange.retries < SAFE_RETRIES,
                 // What confused it was not the request.
                 Replay::Unknown if ours || confused => {
-                    exchange.request.head.is_idempotent()
+                    exchange.request.is_idempotent()
                         && !exchange.collected.has_begun()
                         && exchange.retries < SAFE_RETRIES
                 }
@@ -545,7 +552,7 @@ impl Handler<Wire> for Core {
                 Replay::Unknown => {
                     matches!(kind, ErrorKind::Closed | ErrorKind::Io)
                         && connection.served > 0
-                        && exchange.request.head.is_idempotent()
+                        && exchange.request.is_idempotent()
                         && !exchange.collected.has_begun()
                         && exchange.retries < self.settings.retries
                 }
@@ -557,7 +564,7 @@ impl Handler<Wire> for Core {
             self.send_again(id);
         } else if let Some(exchange) = self.exchanges.remove(id) {
             let detail = match reason {
-                Reason::Protocol(crate::protocols::Error::UnexpectedEof) if !exchange.collected.has_begun() => {
+                Reason::Protocol(protocols::Error::UnexpectedEof) if !exchange.collected.has_begun() => {
                     "it said nothing".to_owned()
                 }
                 Reason::Body(_) if trouble.is_some() => trouble.as_ref().map_or_else(String::new, io::Error::to_string),

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use http::{HeaderMap, StatusCode};
 
-use super::response::Collected;
+use super::collected::Collected;
 use super::{BoxError, RequestId};
-use crate::protocols::semantics::Version;
 use crate::reactor::Flow;
 use crate::url::Url;
+use crate::version::Version;
 
 /// The head of an answer whose body is still coming, as it came.
 #[derive(Clone, Copy)]

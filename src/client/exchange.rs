@@ -8,12 +8,13 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::RequestId;
+use super::collected::Collected;
 use super::download::Progress;
-use super::request::Prepared;
-use super::response::Collected;
+use super::prepared::Prepared;
 use crate::pool::Made;
 use crate::protocols::ExchangeId;
 use crate::reactor::{Key, Moment};
+use crate::version::Version;
 
 /// A request in hand.
 pub(super) struct Exchange {
@@ -38,6 +39,10 @@ pub(super) struct Exchange {
     alarm: Moment,
     /// It asks for HTTP/2 in HTTP/1.1, or did: the server agreed.
     pub(super) upgrade: Upgrade,
+    /// Replies that are to be passed over: to what was sent in front of it.
+    pub(super) skips: u8,
+    /// How often the server said that it is to be asked elsewhere, or otherwise.
+    pub(super) detours: u8,
 }
 
 /// What an exchange has to do with a change of versions.
@@ -127,6 +132,7 @@ impl Exchange {
         if self.collected.has_begun() {
             return false;
         }
+        self.skips = 0;
         let Some(streams) = &mut self.request.streams else {
             self.request.given = 0;
             return true;
@@ -167,6 +173,8 @@ pub(super) struct Sent {
     pub(super) at: Moment,
     pub(super) first_byte: Option<Moment>,
     pub(super) made: Made,
+    /// What its connection speaks, where that does not show in the answer.
+    pub(super) version: Option<Version>,
 }
 
 /// All of them.
@@ -199,6 +207,8 @@ impl Exchanges {
             suspended: None,
             alarm: Moment::NEVER,
             upgrade: Upgrade::No,
+            skips: 0,
+            detours: 0,
         });
         let exchange = ExchangeId(u64::from(self.generation) << 32 | index as u64);
         self.by_request.insert(id, exchange);

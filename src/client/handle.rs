@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::request::{Prepared, Request};
-use super::{Rejected, RequestId};
+use super::prepared::Prepared;
+use super::push::Listener;
+use super::{Rejected, Request, RequestId};
 use crate::error::{Error, ErrorKind};
 use crate::reactor::Waker;
 
@@ -68,6 +69,8 @@ pub(super) enum Command {
     Resume(RequestId),
     /// There is more of a body that is written piece by piece.
     Feed(RequestId),
+    /// Whoever hears what the server of a session says by itself.
+    Listen(usize, Listener),
     Release(usize),
 }
 

@@ -4,8 +4,10 @@
 //! `core` is the state and what it does with events, `bodies` what it does with those that carry bodies, `pump` does what
 //! must be done between turns, and this file is what a user calls.
 
+mod answers;
 mod bodies;
 mod builder;
+mod collected;
 mod core;
 mod download;
 mod exchange;
@@ -13,10 +15,15 @@ mod form;
 mod handle;
 mod outcome;
 mod pings;
+mod prepared;
 mod pump;
+mod push;
+#[cfg(feature = "redis")]
+mod replies;
 mod request;
 mod response;
 mod session;
+mod target;
 mod upload;
 mod versions;
 mod writer;
@@ -31,20 +38,20 @@ pub use self::download::{Head, Progress};
 pub use self::form::{Form, Part};
 pub use self::handle::Handle;
 pub use self::outcome::Outcome;
+pub use self::push::Push;
 pub use self::request::Request;
 pub use self::response::{Response, Timings};
 pub use self::session::Session;
+pub use self::target::Target;
 pub use self::writer::BodyWriter;
 
 use self::builder::Settings;
 use self::core::Core;
 use self::handle::Shared;
 use crate::error::{Error, ErrorKind};
-use crate::pool::RouteKey;
 use crate::reactor::{Moment, Reactor};
 use crate::report::{Recorder, Report};
 use crate::resolve::Lookups;
-use crate::url::Url;
 use crate::wire::Wire;
 
 /// The error of a callback.
@@ -171,7 +178,7 @@ impl Client {
         let shared = Arc::new(Shared::new(waker.clone(), builder.settings.queue_limit));
         Ok(Self {
             reactor,
-            core: Core::new(builder.settings),
+            core: Core::new(builder.settings, builder.listener),
             shared,
             lookups: Lookups::new(builder.names, Some(waker)),
             source: None,
@@ -202,9 +209,9 @@ impl Client {
         self.source = Some(Box::new(requests.into_iter()));
     }
 
-    /// A connection of one's own to the server of a URL.
-    pub fn open(&mut self, url: &str) -> Result<Session, Error> {
-        let key = RouteKey::new(&Url::parse(url)?, None, self.core.settings.versions);
+    /// A connection of one's own: to the server of a URL, or to a database.
+    pub fn open(&mut self, target: impl Into<Target>) -> Result<Session, Error> {
+        let key = target.into().route(self.core.settings.versions)?;
         let route = self.core.open(key, &mut self.reactor);
         Ok(Session::new(route, Arc::clone(&self.shared)))
     }

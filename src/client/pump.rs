@@ -10,14 +10,14 @@ use std::time::Duration;
 use super::core::Core;
 use super::exchange::Stage;
 use super::handle::Command;
+use super::prepared::Prepared;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Names, Race, RouteKey, Spoken};
+use crate::pool::{Names, Race, Spoken};
 use crate::reactor::{Address, At, Key, Moment, Reactor, Reason};
 use crate::resolve::{Found, Lookups};
-#[cfg(feature = "tls")]
-use crate::url::Scheme;
-use crate::wire::{Versions, Wire};
+use crate::route::{Dialect, RouteKey};
+use crate::wire::Wire;
 
 /// How long an address is tried before the next one is tried beside it: RFC 8305 §8.
 const ATTEMPT: Duration = Duration::from_millis(250);
@@ -55,7 +55,11 @@ impl Client {
                 Command::Cancel(id) => drop(self.cancel(id)),
                 Command::Resume(id) => drop(self.core.resume(id, true, &mut self.reactor)),
                 Command::Feed(id) => drop(self.core.resume(id, false, &mut self.reactor)),
-                Command::Release(session) => self.core.release(session, &mut self.reactor),
+                Command::Listen(session, listener) => self.core.listeners.insert(session, listener),
+                Command::Release(session) => {
+                    self.core.listeners.remove(session);
+                    self.core.release(session, &mut self.reactor);
+                }
             }
         }
     }
@@ -135,19 +139,20 @@ enum Served {
 
 impl Core {
     /// Puts a request where it belongs, or fails it.
-    pub(super) fn queue(
-        &mut self,
-        id: RequestId,
-        request: super::request::Prepared,
-        session: Option<usize>,
-        now: Moment,
-    ) {
-        let versions = request.versions.unwrap_or(self.settings.versions);
-        let key = RouteKey::new(&request.url, request.address.clone(), versions);
+    pub(super) fn queue(&mut self, id: RequestId, request: Prepared, session: Option<usize>, now: Moment) {
+        let key = request.route(self.settings.versions);
+        if session.is_none() && request.needs_session() {
+            let words = "it changes what the server knows of the connection: send it through a session";
+            let error = Error::new(ErrorKind::InvalidRequest, key.peer(), words);
+            return self.refuse(id, request.into_owner(), error, now);
+        }
         let route = match session {
             None => self.pool.route(&key),
             Some(route) => {
-                let entry = &self.pool.routes[route];
+                let Some(entry) = self.pool.routes.get(route) else {
+                    let error = Error::new(ErrorKind::Closed, key.peer(), "the session is gone");
+                    return self.refuse(id, request.into_owner(), error, now);
+                };
                 if entry.key != key {
                     let words = "a session stays with the server that it was opened for";
                     let error = Error::new(ErrorKind::InvalidRequest, key.peer(), words);
@@ -261,8 +266,7 @@ impl Core {
             return Served::Enough;
         }
         // The first connection tells which version is spoken, and so how many are needed.
-        let decides = !entry.key.is_plain() && entry.key.versions == Versions::Any && cfg!(feature = "http2");
-        if decides && entry.spoken == Spoken::Unknown && entry.coming > 0 {
+        if entry.key.dialect.is_told_by_connecting() && entry.spoken == Spoken::Unknown && entry.coming > 0 {
             return Served::Enough;
         }
         if let Some(connection) = self.pool.take_idle(route) {
@@ -295,12 +299,15 @@ impl Core {
         #[cfg(feature = "http2")]
         {
             let route = &self.pool.routes[route];
-            if route.spoken == Spoken::Http2 || route.key.versions == Versions::Http2 {
+            if route.spoken == Spoken::Http2 || route.key.dialect.is_http2() {
                 return self.settings.http2.most_streams() as usize;
             }
         }
-        let _ = route;
-        usize::from(self.settings.pipeline)
+        match &self.pool.routes[route].key.dialect {
+            Dialect::Http { .. } => usize::from(self.settings.pipeline),
+            #[cfg(feature = "redis")]
+            Dialect::Redis(settings) => usize::from(settings.pipeline),
+        }
     }
 
     /// Where the next connection of a route goes. `None`: its name is being resolved, or has no address and the requests
@@ -379,8 +386,8 @@ impl Core {
         #[cfg(feature = "tls")]
         {
             let key = &self.pool.routes[self.pool.connections[connection].route].key;
-            if key.scheme == Scheme::Https {
-                let tls = self.settings.tls.connect(&key.host, key.versions.alpn());
+            if let Some(alpn) = key.dialect.alpn() {
+                let tls = self.settings.tls.connect(&key.host, alpn);
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
                 return reactor.connect_tls(address, &tls, connection as u64, deadline);
             }

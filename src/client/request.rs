@@ -1,27 +1,32 @@
 //! Requests as values. Making one never fails: what is wrong with it is said when it is sent.
 
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::PathBuf;
+#[cfg(feature = "redis")]
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, mem};
 
 use http::{Extensions, Method};
 
-use super::download::{Head, Progress, ProgressCallback, Sink};
+use super::download::{Head, Progress, Sink};
 use super::form::Form;
-use super::handle::Shared;
-use super::upload::{Piece, Segment, Upload};
+#[cfg(feature = "redis")]
+use super::prepared;
+use super::prepared::{Owner, Prepared, Streams, Timeouts, Words};
+use super::upload::{Segment, Upload};
 use super::writer::{self, BodyWriter};
-use super::{BoxError, Callback, Client, Outcome, RequestId};
+use super::{BoxError, Callback, Client, Outcome};
 use crate::error::Error;
-use crate::protocols::semantics::{Body, PreparedRequest};
+use crate::protocols::semantics::PreparedRequest;
 use crate::reactor::{Address, Flow};
+#[cfg(feature = "redis")]
+use crate::redis::{Batch, Call, Command, Exchange, Transaction};
 use crate::url::{Url, form_encode};
-use crate::wire::Versions;
+use crate::version::Versions;
 
-/// An HTTP request.
+/// A request: of HTTP, where it is made here, or of another protocol, whose own types turn into one.
 ///
 /// ```
 /// use aquests::Request;
@@ -34,44 +39,31 @@ use crate::wire::Versions;
 /// ```
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
+    asked: Asked,
+    meta: Extensions,
+    callback: Option<Callback>,
+    timeouts: Timeouts,
+    address: Option<Address>,
+    streams: Option<Box<Streams>>,
+    wrong: Option<String>,
+}
+
+/// What is asked, as the user put it.
+enum Asked {
+    Http(Box<Http>),
+    #[cfg(feature = "redis")]
+    Redis(Arc<Exchange>),
+}
+
+struct Http {
     method: Method,
     url: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     content_type: Option<Cow<'static, str>>,
-    meta: Extensions,
-    callback: Option<Callback>,
-    timeouts: Timeouts,
-    address: Option<Address>,
     expect: bool,
-    streams: Option<Box<Streams>>,
     versions: Option<Versions>,
-    wrong: Option<String>,
-}
-
-/// Time limits of one request, where they are other than its client's.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Timeouts {
-    pub(super) send: Option<Duration>,
-    pub(super) first_byte: Option<Duration>,
-    pub(super) total: Option<Duration>,
-}
-
-/// What only requests have whose bodies stream, in whatever direction.
-#[derive(Default)]
-pub(super) struct Streams {
-    pub(super) upload: Option<Upload>,
-    pub(super) sink: Option<Sink>,
-    pub(super) progress: Option<ProgressCallback>,
-    /// The head without `expect`. It is there as long as the server may still refuse to be asked.
-    pub(super) expect: Option<PreparedRequest>,
-    /// Why the body could not be had.
-    pub(super) trouble: Option<io::Error>,
-    /// The program wants no more of the answer for now.
-    pub(super) held: bool,
-    /// The program has no more of the body for now.
-    pub(super) stalled: bool,
 }
 
 macro_rules! methods {
@@ -86,22 +78,38 @@ macro_rules! methods {
 impl Request {
     /// A request with any method.
     pub fn new(method: Method, url: impl Into<String>) -> Self {
-        Self {
+        Self::asking(Asked::Http(Box::new(Http {
             method,
             url: url.into(),
             query: Vec::new(),
             headers: Vec::new(),
             body: Vec::new(),
             content_type: None,
+            expect: false,
+            versions: None,
+        })))
+    }
+
+    fn asking(asked: Asked) -> Self {
+        Self {
+            asked,
             meta: Extensions::new(),
             callback: None,
             timeouts: Timeouts::default(),
             address: None,
-            expect: false,
             streams: None,
-            versions: None,
             wrong: None,
         }
+    }
+
+    /// Changes what only HTTP has.
+    fn http(mut self, change: impl FnOnce(&mut Http)) -> Self {
+        match &mut self.asked {
+            Asked::Http(http) => change(http),
+            #[cfg(feature = "redis")]
+            Asked::Redis(_) => self.wrong = Some("a command of Redis has none of what belongs to HTTP".to_owned()),
+        }
+        self
     }
 
     methods! {
@@ -116,22 +124,20 @@ impl Request {
     }
 
     /// Adds a name and a value to the query.
-    pub fn param(mut self, name: &str, value: &str) -> Self {
-        self.query.push((name.to_owned(), value.to_owned()));
-        self
+    pub fn param(self, name: &str, value: &str) -> Self {
+        self.http(|http| http.query.push((name.to_owned(), value.to_owned())))
     }
 
     /// Adds names and values to the query.
-    pub fn params(mut self, pairs: &[(&str, &str)]) -> Self {
-        self.query.extend(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        self
+    pub fn params(self, pairs: &[(&str, &str)]) -> Self {
+        let owned = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.http(|http| http.query.extend(owned))
     }
 
     /// Adds a header. One given here takes the place of what would be sent by default (`accept`, `user-agent`,
     /// `content-type`).
-    pub fn header(mut self, name: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.into(), value.as_ref().to_vec()));
-        self
+    pub fn header(self, name: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
+        self.http(|http| http.headers.push((name.into(), value.as_ref().to_vec())))
     }
 
     /// The body, as it is.
@@ -145,7 +151,7 @@ impl Request {
     ///
     /// It is read inside turns, at most 64 KiB at a time and no faster than the server takes it, so a reader that blocks
     /// blocks the loop (for bytes that come from elsewhere there is [`body_writer`](Self::body_writer)). A reader that has
-    /// nothing yet may say [`WouldBlock`](io::ErrorKind::WouldBlock); it is asked again after
+    /// nothing yet may say [`WouldBlock`](std::io::ErrorKind::WouldBlock); it is asked again after
     /// [`Client::resume`](crate::Client::resume) or [`Handle::resume`](crate::Handle::resume). One with a length is asked
     /// for one byte more than that, before the last of it is sent.
     ///
@@ -181,17 +187,19 @@ impl Request {
     /// The body as a form with files: `multipart/form-data`.
     pub fn multipart(mut self, form: Form) -> Self {
         let (content_type, segments) = form.into_segments();
-        self.content_type = Some(content_type.into());
         self.streams().upload = Some(Upload::segments(segments));
-        self
+        self.http(|http| http.content_type = Some(content_type.into()))
     }
 
     fn whole(mut self, body: Vec<u8>) -> Self {
-        self.body = body;
         if let Some(streams) = &mut self.streams {
             streams.upload = None;
         }
-        self
+        self.http(|http| http.body = body)
+    }
+
+    fn typed(self, content_type: &'static str, body: Vec<u8>) -> Self {
+        self.whole(body).http(|http| http.content_type = Some(content_type.into()))
     }
 
     fn streams(&mut self) -> &mut Streams {
@@ -204,9 +212,8 @@ impl Request {
     /// was sent; after a 417 the request is sent again without asking. A request without a body asks nothing.
     ///
     /// It is never done by itself: servers that ignore the question would cost every upload a second.
-    pub fn expect_continue(mut self) -> Self {
-        self.expect = true;
-        self
+    pub fn expect_continue(self) -> Self {
+        self.http(|http| http.expect = true)
     }
 
     /// Hands the body of the answer to this, piece by piece as it comes, and keeps none of it: the limits for collected
@@ -249,16 +256,14 @@ impl Request {
     }
 
     /// The body as a form: `application/x-www-form-urlencoded`.
-    pub fn form(mut self, pairs: &[(&str, &str)]) -> Self {
-        self.content_type = Some("application/x-www-form-urlencoded".into());
-        self.whole(form_encode(pairs.iter().copied()).into_bytes())
+    pub fn form(self, pairs: &[(&str, &str)]) -> Self {
+        self.typed("application/x-www-form-urlencoded", form_encode(pairs.iter().copied()).into_bytes())
     }
 
     /// The body as JSON.
     pub fn json(mut self, value: &impl serde::Serialize) -> Self {
-        self.content_type = Some("application/json".into());
         match serde_json::to_vec(value) {
-            Ok(body) => self.whole(body),
+            Ok(body) => self.typed("application/json", body),
             Err(error) => {
                 self.wrong = Some(format!("the body cannot be written as JSON: {error}"));
                 self
@@ -267,9 +272,8 @@ impl Request {
     }
 
     /// The body as XML, already written.
-    pub fn xml(mut self, document: impl Into<String>) -> Self {
-        self.content_type = Some("application/xml; charset=utf-8".into());
-        self.whole(document.into().into_bytes())
+    pub fn xml(self, document: impl Into<String>) -> Self {
+        self.typed("application/xml; charset=utf-8", document.into().into_bytes())
     }
 
     /// The body as names and values, one `name=value` a line: `text/namevalue`.
@@ -283,8 +287,7 @@ impl Request {
                 body.extend_from_slice(part.as_bytes());
             }
         }
-        self.content_type = Some("text/namevalue; charset=utf-8".into());
-        self.whole(body)
+        self.typed("text/namevalue; charset=utf-8", body)
     }
 
     /// Adds a value of the user's, one of each type. It comes back with the outcome.
@@ -336,29 +339,72 @@ impl Request {
     }
 
     /// Which versions of HTTP the server is asked in, whatever the client was told.
-    pub fn versions(mut self, versions: Versions) -> Self {
-        self.versions = Some(versions);
-        self
+    pub fn versions(self, versions: Versions) -> Self {
+        self.http(|http| http.versions = Some(versions))
     }
 
     /// What is left of a request that is not sent.
     pub(super) fn into_owner(self) -> Owner {
-        Owner { method: self.method, meta: self.meta, callback: self.callback }
+        let method = match self.asked {
+            Asked::Http(http) => http.method,
+            #[cfg(feature = "redis")]
+            Asked::Redis(exchange) => method(&exchange),
+        };
+        Owner { method, meta: self.meta, callback: self.callback }
     }
 
     /// Undoes [`prepare`](Self::prepare), so that it can be sent another time.
     pub(super) fn take_back(&mut self, prepared: Prepared) {
-        if prepared.streams.as_ref().is_none_or(|streams| streams.upload.is_none()) {
-            self.body = prepared.body;
+        let Prepared { body, streams, meta, callback, .. } = prepared;
+        match &mut self.asked {
+            Asked::Http(http) => {
+                if streams.as_ref().is_none_or(|streams| streams.upload.is_none()) {
+                    http.body = body;
+                }
+            }
+            #[cfg(feature = "redis")]
+            Asked::Redis(_) => {}
         }
-        (self.streams, self.meta, self.callback) = (prepared.streams, prepared.meta, prepared.callback);
+        (self.streams, self.meta, self.callback) = (streams, meta, callback);
     }
 
-    /// Checks everything and writes the head.
+    /// Checks everything and puts it into the words of its protocol.
     pub(super) fn prepare(&mut self) -> Result<Prepared, Error> {
         if let Some(wrong) = &self.wrong {
             return Err(Error::invalid(wrong.clone()));
         }
+        let (words, method, url, body) = match &mut self.asked {
+            Asked::Http(http) => {
+                let (words, url, body) = http.prepare(&mut self.streams)?;
+                (words, http.method.clone(), url, body)
+            }
+            #[cfg(feature = "redis")]
+            Asked::Redis(exchange) => {
+                if self.streams.as_ref().is_some_and(|streams| streams.upload.is_some()) {
+                    return Err(Error::invalid("a command of Redis has no body: give it as an argument"));
+                }
+                let words = prepared::Redis { exchange: Arc::clone(exchange), whole: false };
+                (Words::Redis(words), method(exchange), exchange.settings.url(), Vec::new())
+            }
+        };
+        Ok(Prepared {
+            words,
+            body,
+            given: 0,
+            streams: self.streams.take(),
+            method,
+            address: self.address.clone(),
+            url,
+            meta: mem::take(&mut self.meta),
+            callback: self.callback.take(),
+            timeouts: self.timeouts,
+        })
+    }
+}
+
+impl Http {
+    /// Writes the head.
+    fn prepare(&mut self, streams: &mut Option<Box<Streams>>) -> Result<(Words, Url, Vec<u8>), Error> {
         let mut url = Url::parse(&self.url)?;
         if !self.query.is_empty() {
             url.add_query(&form_encode(self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))));
@@ -386,31 +432,64 @@ impl Request {
         if self.method == Method::CONNECT {
             return Err(Error::invalid("CONNECT asks a proxy for a tunnel and cannot be sent as a request"));
         }
-        let streams = self.streams.as_ref().is_some_and(|streams| streams.upload.is_some());
-        let has_body = streams || !self.body.is_empty();
+        let uploads = streams.as_ref().is_some_and(|streams| streams.upload.is_some());
+        let has_body = uploads || !self.body.is_empty();
         if self.method == Method::TRACE && has_body {
             return Err(Error::invalid("TRACE has no body (RFC 9110 §9.3.8)"));
         }
         if self.expect && has_body {
             let plain = head.clone();
             head.field("expect", b"100-continue").map_err(invalid)?;
-            self.streams().expect = Some(plain);
+            streams.get_or_insert_default().expect = Some(plain);
         }
-        Ok(Prepared {
-            head,
-            may_upgrade: !has_body && !self.headers.iter().any(|(name, _)| is_private(name)),
-            // What is streamed takes the place of what was given before.
-            body: if streams { Vec::new() } else { mem::take(&mut self.body) },
-            given: 0,
-            streams: self.streams.take(),
-            method: self.method.clone(),
-            address: self.address.clone(),
-            versions: self.versions,
-            url,
-            meta: mem::take(&mut self.meta),
-            callback: self.callback.take(),
-            timeouts: self.timeouts,
-        })
+        let may_upgrade = !has_body && !self.headers.iter().any(|(name, _)| is_private(name));
+        // What is streamed takes the place of what was given before.
+        let body = if uploads { Vec::new() } else { mem::take(&mut self.body) };
+        Ok((Words::Http { head, may_upgrade, versions: self.versions }, url, body))
+    }
+}
+
+/// The name of a command stands where HTTP has a method.
+#[cfg(feature = "redis")]
+fn method(exchange: &Exchange) -> Method {
+    Method::from_bytes(exchange.name.replace(' ', "-").as_bytes()).unwrap_or(Method::OPTIONS)
+}
+
+#[cfg(feature = "redis")]
+impl Request {
+    fn redis(exchange: Result<Exchange, Error>) -> Self {
+        match exchange {
+            Ok(exchange) => Self::asking(Asked::Redis(Arc::new(exchange))),
+            Err(error) => Self { wrong: Some(error.to_string()), ..Self::get("") },
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<Command> for Request {
+    fn from(command: Command) -> Self {
+        Self::redis(command.exchange())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<Batch> for Request {
+    fn from(batch: Batch) -> Self {
+        Self::redis(batch.exchange())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<Transaction> for Request {
+    fn from(transaction: Transaction) -> Self {
+        Self::redis(transaction.exchange())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<Call> for Request {
+    fn from(call: Call) -> Self {
+        Self::from(Command::from(call))
     }
 }
 
@@ -424,104 +503,15 @@ fn is_private(name: &str) -> bool {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = self.url.split(['?', '#']).next().unwrap_or_default();
-        // What stands before an @ is a secret.
-        let url = url.rsplit('@').next().unwrap_or_default();
-        f.debug_struct("Request").field("method", &self.method).field("url", &url).finish_non_exhaustive()
-    }
-}
-
-/// A request that can be sent.
-pub(crate) struct Prepared {
-    pub(super) head: PreparedRequest,
-    body: Vec<u8>,
-    /// Bytes of `body` that were handed over.
-    pub(super) given: usize,
-    pub(super) streams: Option<Box<Streams>>,
-    pub(super) method: Method,
-    pub(super) address: Option<Address>,
-    pub(super) versions: Option<Versions>,
-    /// It may ask for HTTP/2 on a plain connection.
-    pub(super) may_upgrade: bool,
-    pub(super) url: Url,
-    pub(super) meta: Extensions,
-    pub(super) callback: Option<Callback>,
-    pub(super) timeouts: Timeouts,
-}
-
-/// A body over so many bytes is handed over in parts, as the connection takes them, rather than copied as a whole.
-const LARGE: usize = 64 << 10;
-
-impl Prepared {
-    /// Makes the body ready to be sent from its start.
-    pub(super) fn open(&mut self) -> io::Result<()> {
-        match &mut self.streams {
-            Some(streams) => streams.upload.as_mut().map_or(Ok(()), |upload| upload.open().map(drop)),
-            None => Ok(()),
+        match &self.asked {
+            Asked::Http(http) => {
+                let url = http.url.split(['?', '#']).next().unwrap_or_default();
+                // What stands before an @ is a secret.
+                let url = url.rsplit('@').next().unwrap_or_default();
+                f.debug_struct("Request").field("method", &http.method).field("url", &url).finish_non_exhaustive()
+            }
+            #[cfg(feature = "redis")]
+            Asked::Redis(exchange) => f.debug_tuple("Request").field(&exchange.name).finish(),
         }
     }
-
-    /// The body in the words of the protocol.
-    pub(super) fn outgoing(&self) -> Body<'_> {
-        let whole = Some(self.body.len() as u64);
-        match &self.streams {
-            Some(streams) if streams.upload.is_some() => Body::Parts(streams.upload.as_ref().and_then(Upload::length)),
-            Some(streams) if streams.expect.is_some() => Body::Parts(whole),
-            _ if self.body.len() > LARGE => Body::Parts(whole),
-            _ => Body::Whole(&self.body),
-        }
-    }
-
-    /// The body was handed over whole, with the head.
-    pub(super) fn gave_all(&mut self) {
-        self.given = self.body.len();
-    }
-
-    /// Takes the next part of the body, of no more than `room` bytes: [`handed`](Self::handed) has it. `buffer` is where it
-    /// is read to.
-    pub(super) fn next(&mut self, room: usize, buffer: &mut Vec<u8>) -> io::Result<Piece> {
-        if let Some(upload) = self.streams.as_mut().and_then(|streams| streams.upload.as_mut()) {
-            let room = room.min(LARGE);
-            buffer.resize(buffer.len().max(room), 0);
-            return upload.read(&mut buffer[..room]);
-        }
-        let bytes = (self.body.len() - self.given).min(room);
-        self.given += bytes;
-        Ok(Piece::Data { bytes, last: self.given == self.body.len() })
-    }
-
-    /// The part that was taken last, of so many bytes.
-    pub(super) fn handed<'a>(&'a self, bytes: usize, buffer: &'a [u8]) -> &'a [u8] {
-        match self.streams.as_ref().and_then(|streams| streams.upload.as_ref()) {
-            Some(_) => &buffer[..bytes],
-            None => &self.body[self.given - bytes..self.given],
-        }
-    }
-
-    /// Bytes of the body that were handed over, and how many there will be.
-    pub(super) fn sent(&self) -> (u64, Option<u64>) {
-        match self.streams.as_ref().and_then(|streams| streams.upload.as_ref()) {
-            Some(upload) => (upload.given(), upload.length()),
-            None => (self.given as u64, Some(self.body.len() as u64)),
-        }
-    }
-
-    /// Whoever writes the body piece by piece is to tell this client of it.
-    pub(super) fn belongs_to(&self, shared: &Arc<Shared>, id: RequestId) {
-        let upload = self.streams.as_ref().and_then(|streams| streams.upload.as_ref());
-        if let Some(outlet) = upload.and_then(Upload::as_outlet) {
-            outlet.belongs_to(shared, id);
-        }
-    }
-
-    pub(super) fn into_owner(self) -> Owner {
-        Owner { method: self.method, meta: self.meta, callback: self.callback }
-    }
-}
-
-/// What of a request goes into its outcome, whatever happens to it.
-pub(super) struct Owner {
-    pub(super) method: Method,
-    pub(super) meta: Extensions,
-    pub(super) callback: Option<Callback>,
 }

@@ -6,12 +6,15 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use encoding_rs::{Encoding, UTF_8};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{Extensions, HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::RequestId;
-use crate::protocols::semantics::{Fields, ResponseHead, Version};
+use super::collected::{Collected, header_map};
+#[cfg(feature = "redis")]
+use crate::redis;
 use crate::url::Url;
+use crate::version::Version;
 
 /// The answer to a request.
 pub struct Response {
@@ -22,71 +25,6 @@ pub struct Response {
     pub(super) timings: Timings,
     pub(super) collected: Collected,
     headers: OnceLock<HeaderMap>,
-}
-
-/// What came, as it came.
-#[derive(Default)]
-pub(super) struct Collected {
-    version: Option<Version>,
-    status: u16,
-    reason: Vec<u8>,
-    /// Field lines.
-    fields: Vec<u8>,
-    pub(super) content: Vec<u8>,
-    /// Bytes of the body that came, whoever got them.
-    pub(super) received: u64,
-    /// Field lines behind the body.
-    trailers: Vec<u8>,
-}
-
-impl Collected {
-    pub(super) fn head(&mut self, head: &ResponseHead<'_>) {
-        self.version = Some(head.version);
-        self.status = head.status;
-        self.reason = head.reason.to_vec();
-        self.fields = head.fields.block().to_vec();
-    }
-
-    pub(super) fn trailers(&mut self, fields: Fields<'_>) {
-        self.trailers = fields.block().to_vec();
-    }
-
-    /// Memory that it holds, in bytes. Streamed bodies are not in it.
-    pub(super) fn size(&self) -> usize {
-        self.content.len() + self.fields.len()
-    }
-
-    /// How long the body will be, where the head says so.
-    pub(super) fn announced(&self) -> Option<u64> {
-        let mut fields = Fields::new(&self.fields).iter();
-        let (_, length) = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
-        std::str::from_utf8(length).ok()?.trim().parse().ok()
-    }
-
-    pub(super) fn has_begun(&self) -> bool {
-        self.version.is_some()
-    }
-
-    pub(super) fn fields(&self) -> Fields<'_> {
-        Fields::new(&self.fields)
-    }
-
-    pub(super) fn header_map(&self) -> HeaderMap {
-        header_map(&self.fields)
-    }
-
-    pub(super) fn status(&self) -> StatusCode {
-        // The machine lets nothing else through.
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
-    pub(super) fn reason(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.reason)
-    }
-
-    pub(super) fn version(&self) -> Version {
-        self.version.unwrap_or(Version::Http11)
-    }
 }
 
 /// When things happened to a request, as durations.
@@ -139,29 +77,30 @@ impl Response {
         &self.url
     }
 
-    /// The status code, 100 to 999.
+    /// The status code of HTTP, 100 to 999. What has no status codes has 200, or 500 where the server says that it did
+    /// not do as it was told.
     pub fn status(&self) -> StatusCode {
         self.collected.status()
     }
 
-    /// The reason phrase; often empty.
+    /// The reason phrase of HTTP, often empty; else `OK`, or the code of the server's error.
     pub fn reason(&self) -> Cow<'_, str> {
         self.collected.reason()
     }
 
-    /// The version of HTTP.
+    /// What the answer came in.
     pub fn version(&self) -> Version {
         self.collected.version()
     }
 
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| header_map(&self.collected.fields))
+        self.headers.get_or_init(|| header_map(self.collected.fields().block()))
     }
 
     /// The fields that came behind the body.
     pub fn trailers(&self) -> HeaderMap {
-        header_map(&self.collected.trailers)
+        header_map(self.collected.trailers().block())
     }
 
     /// The body, where it was collected. It is empty where the request says who else gets it.
@@ -195,6 +134,32 @@ impl Response {
         serde_json::from_slice(&self.collected.content)
     }
 
+    /// What Redis answered: one value for each command of the request, errors too.
+    #[cfg(feature = "redis")]
+    pub fn replies(&self) -> &[redis::Value] {
+        self.collected.replies().map_or(&[], |replies| &replies.values)
+    }
+
+    /// What Redis answered to the last command of the request, which is the only one unless there were several. `None` where
+    /// it was not Redis that answered.
+    #[cfg(feature = "redis")]
+    pub fn value(&self) -> Option<&redis::Value> {
+        self.replies().last()
+    }
+
+    /// The [`value`](Self::value) as a type of Rust. What the server says when it did not do as it was told is an error.
+    /// It is copied: what is large is better taken out, with [`into_replies`](Self::into_replies).
+    #[cfg(feature = "redis")]
+    pub fn read<T: redis::FromValue>(&self) -> Result<T, redis::ReadError> {
+        T::from_value(self.value().cloned().unwrap_or(redis::Value::Null))
+    }
+
+    /// What Redis answered, taken out.
+    #[cfg(feature = "redis")]
+    pub fn into_replies(mut self) -> Vec<redis::Value> {
+        self.collected.take_replies()
+    }
+
     /// How long it took.
     pub fn timings(&self) -> Timings {
         self.timings
@@ -204,7 +169,7 @@ impl Response {
         if let Some((encoding, _)) = Encoding::for_bom(&self.collected.content) {
             return encoding;
         }
-        let fields = Fields::new(&self.collected.fields);
+        let fields = self.collected.fields();
         fields.get("content-type").and_then(charset).unwrap_or(UTF_8)
     }
 }
@@ -221,23 +186,12 @@ fn charset(content_type: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
-fn header_map(block: &[u8]) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    for (name, value) in Fields::new(block).iter() {
-        // What httparse let through and this type does not take is no header that anybody asks for.
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
-            map.append(name, value);
-        }
-    }
-    map
-}
-
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("request_id", &self.id)
             .field("url", &self.url)
-            .field("status", &self.collected.status)
+            .field("status", &self.collected.status().as_u16())
             .field("received", &self.collected.received)
             .finish_non_exhaustive()
     }
@@ -246,14 +200,14 @@ impl fmt::Debug for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocols::semantics::{self, Fields, ResponseHead};
 
     fn response(content_type: &str, content: &[u8]) -> Response {
-        let collected = Collected {
-            status: 200,
-            fields: format!("Content-Type: {content_type}\r\n\r\n").into_bytes(),
-            content: content.to_vec(),
-            ..Collected::default()
-        };
+        let fields = format!("Content-Type: {content_type}\r\n\r\n");
+        let mut collected = Collected::default();
+        let fields = Fields::new(fields.as_bytes());
+        collected.head(&ResponseHead { version: semantics::Version::Http11, status: 200, reason: b"", fields });
+        collected.content = content.to_vec();
         let url = Url::parse("http://h/").unwrap();
         Response::new(RequestId(0), Method::GET, url, Extensions::new(), Timings::default(), collected)
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::handle::{Command, Shared};
-use super::{BodyWriter, Rejected, Request, RequestId};
+use super::{BodyWriter, Push, Rejected, Request, RequestId};
 
 /// A connection of one's own.
 ///
@@ -39,6 +39,12 @@ impl Session {
     ) -> Result<(RequestId, BodyWriter), Rejected> {
         let (request, writer) = request.into().body_writer(length);
         Ok((self.send(request)?, writer))
+    }
+
+    /// Calls this with what the server says on this connection without being asked: messages of channels, notifications. It
+    /// runs inside turns of the client, and what comes meanwhile waits.
+    pub fn on_push(&self, listener: impl FnMut(Push<'_>) + Send + 'static) {
+        self.shared.command(Command::Listen(self.route, Box::new(listener)));
     }
 }
 

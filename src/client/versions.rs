@@ -12,17 +12,23 @@ use crate::pool::Spoken;
 use crate::protocols::http2;
 use crate::protocols::semantics::{PreparedRequest, ResponseHead};
 use crate::protocols::{Established, ExchangeId, http1};
-use crate::wire::{Versions, Wire};
+use crate::route::Dialect;
+use crate::wire::{self, Wire};
 
 impl Core {
     /// The machine of a connection that has just been made.
     pub(super) fn machine(&mut self, connection: usize, established: &Established<'_>) -> Wire {
         let route = self.pool.connections[connection].route;
         let (entry, settings) = (&self.pool.routes[route], &self.settings);
-        let chosen = entry.key.versions.begin_with_http2(established);
-        let assumed = entry.key.is_plain() && entry.key.versions == Versions::Any && entry.spoken == Spoken::Http2;
+        let (tls, versions) = match &entry.key.dialect {
+            Dialect::Http { tls, versions } => (*tls, *versions),
+            #[cfg(feature = "redis")]
+            Dialect::Redis(settings) => return Wire::Redis(Box::new(settings.machine())),
+        };
+        let chosen = versions.begin_with_http2(established);
+        let assumed = entry.key.dialect.may_upgrade() && entry.spoken == Spoken::Http2;
         let depth = if entry.pipeline { settings.pipeline } else { 1 };
-        if !entry.key.is_plain() {
+        if tls {
             self.pool.speaks(route, if chosen { Spoken::Http2 } else { Spoken::Http1 });
         }
         self.pool.connections[connection].assumed = assumed;
@@ -38,15 +44,10 @@ impl Core {
         if !self.may_ask(connection, id) {
             return None;
         }
-        let head = &self.exchanges.get(id)?.request.head;
+        let head = self.exchanges.get(id)?.request.head()?;
         #[cfg(feature = "http2")]
         {
-            let mut head = head.clone();
-            let settings = self.settings.http2.upgrade_field();
-            head.field("connection", b"upgrade, http2-settings").ok()?;
-            head.field("upgrade", b"h2c").ok()?;
-            head.field("http2-settings", settings.as_bytes()).ok()?;
-            Some(head)
+            wire::asking_for_http2(head, &self.settings.http2.upgrade_field()).ok()
         }
         #[cfg(not(feature = "http2"))]
         Some(head.clone())
@@ -56,14 +57,10 @@ impl Core {
         let entry = &self.pool.connections[connection];
         let route = &self.pool.routes[entry.route];
         let unknown = matches!(route.spoken, Spoken::Unknown | Spoken::Unreached);
-        let allowed = cfg!(feature = "http2") && route.key.versions == Versions::Any && route.key.is_plain();
-        if !unknown || !allowed || route.session.is_some() || entry.in_flight > 0 {
+        if !unknown || !route.key.dialect.may_upgrade() || route.session.is_some() || entry.in_flight > 0 {
             return false;
         }
-        self.exchanges.get(id).is_some_and(|exchange| {
-            let request = &exchange.request;
-            request.may_upgrade && request.head.is_idempotent()
-        })
+        self.exchanges.get(id).is_some_and(|exchange| exchange.request.may_upgrade())
     }
 
     /// A request that asks was sent.
@@ -81,7 +78,7 @@ impl Core {
             return false;
         }
         if head.status == 101 {
-            let h2c = head.fields.get("upgrade").is_some_and(|word| word.trim_ascii().eq_ignore_ascii_case(b"h2c"));
+            let h2c = wire::agrees_to_http2(head);
             if h2c {
                 exchange.upgrade = Upgrade::Agreed;
             }
@@ -99,7 +96,7 @@ impl Core {
         if exchange.upgrade != Upgrade::Agreed {
             return None;
         }
-        let machine = http2::Client::upgraded(self.settings.http2, id, &exchange.request.head);
+        let machine = http2::Client::upgraded(self.settings.http2, id, exchange.request.head()?);
         self.pool.speaks(self.pool.connections[connection].route, Spoken::Http2);
         Some(Wire::Http2(Box::new(machine)))
     }

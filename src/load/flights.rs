@@ -2,8 +2,8 @@
 //! the order of sending, so that the oldest is known. Looks into no message and reads no clock.
 
 use crate::protocols::ExchangeId;
-use crate::protocols::semantics::Version;
 use crate::reactor::Moment;
+use crate::version::Version;
 
 /// A request on its way.
 #[derive(Clone, Copy, Debug)]
@@ -53,17 +53,16 @@ impl Flights {
     }
 
     /// A request leaves on a connection.
-    pub(super) fn depart(&mut self, queue: &mut Queue, line: u32, start: Start, now: Moment) -> ExchangeId {
-        let mut flight = Flight {
-            start,
-            sent: now,
-            line,
-            status: 0,
-            version: Version::Http11,
-            generation: 0,
-            older: queue.newest,
-            newer: NONE,
-        };
+    pub(super) fn depart(
+        &mut self,
+        queue: &mut Queue,
+        line: u32,
+        start: Start,
+        version: Version,
+        now: Moment,
+    ) -> ExchangeId {
+        let mut flight =
+            Flight { start, sent: now, line, status: 0, version, generation: 0, older: queue.newest, newer: NONE };
         let index = match self.free.pop() {
             Some(index) => {
                 let place = &mut self.all[index as usize];
@@ -141,7 +140,7 @@ mod tests {
             if random.bool() && models[line].len() < 20 {
                 let now = Moment::from_nanos(step);
                 let start = Start { intended: now, lost: 0 };
-                let id = flights.depart(&mut queues[line], line as u32, start, now);
+                let id = flights.depart(&mut queues[line], line as u32, start, Version::Http11, now);
                 assert!(!gone.contains(&id) && models.iter().flatten().all(|(other, _)| *other != id));
                 models[line].push_back((id, now));
             } else if !models[line].is_empty() {

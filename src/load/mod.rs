@@ -3,9 +3,12 @@
 //! requests. Arguments, files and terminals are the command's business and never belong here.
 
 mod flights;
+mod http;
 mod pace;
 mod plan;
 mod race;
+#[cfg(feature = "redis")]
+mod redis;
 mod runner;
 mod series;
 mod template;

@@ -1,19 +1,23 @@
 //! What a run sends, how much of it and how fast: a value, checked when it is run.
 
+use std::fmt;
 use std::io;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::template::{Template, Values};
+use super::http::{self, Http};
+#[cfg(feature = "redis")]
+use super::redis::{self, Redis};
+use super::template::Values;
 use crate::error::{Error, ErrorKind};
+use crate::protocols::Established;
 #[cfg(feature = "http2")]
-use crate::protocols::http2;
-use crate::protocols::semantics::{self, Invalid, PreparedRequest};
-use crate::protocols::{Established, ExchangeId, Protocol, http1};
+use crate::protocols::ExchangeId;
 use crate::reactor::{Address, Key, Moment, Reactor};
-use crate::url::{Scheme, Url};
-use crate::wire::{Versions, Wire};
+use crate::url::Url;
+use crate::version::Versions;
+use crate::wire::{Request, Wire};
 
 /// A load to be run.
 ///
@@ -25,10 +29,7 @@ use crate::wire::{Versions, Wire};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
-    url: Url,
-    method: String,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
+    goal: Goal,
     pub(super) templates: bool,
     pub(super) connections: usize,
     pub(super) depth: u16,
@@ -40,32 +41,101 @@ pub struct Plan {
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) wait: bool,
-    versions: Versions,
-    upgrade: bool,
-    authority: String,
     connect_to: Option<Place>,
     #[cfg(feature = "tls")]
     tls: crate::reactor::TlsSettings,
+    /// What cannot be sent.
+    wrong: Option<&'static str>,
 }
 
-/// Where to connect instead of where the URL leads.
+/// What is sent, and to whom.
 #[derive(Clone, Debug)]
-enum Place {
+enum Goal {
+    Http(Http),
+    #[cfg(feature = "redis")]
+    Redis(Redis),
+}
+
+/// Where to connect.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
     Address(Address),
     Addresses(Vec<std::net::SocketAddr>),
     Name(String, u16),
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Address(address) => address.fmt(f),
+            Place::Addresses(addresses) => {
+                f.write_str(&addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))
+            }
+            Place::Name(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// The requests of one thread, one after the other.
+#[derive(Debug)]
+pub(super) enum Work {
+    Http(Box<http::Work>),
+    #[cfg(feature = "redis")]
+    Redis(redis::Work),
+}
+
+impl Work {
+    /// The next request; it may ask for HTTP/2. `Err`: it cannot be sent.
+    #[inline]
+    pub(super) fn next(&mut self, ask: bool) -> Result<Request<'_>, ()> {
+        match self {
+            Work::Http(work) => work.next(ask).map(Request::Http).map_err(drop),
+            #[cfg(feature = "redis")]
+            Work::Redis(work) => work.next().map(Request::Redis).map_err(drop),
+        }
+    }
+}
+
+/// What fills the templates of one thread, request by request.
+#[derive(Debug)]
+pub(super) struct Turns {
+    pub(super) values: Values,
+    step: u64,
+}
+
+impl Turns {
+    /// The next request is another one.
+    pub(super) fn advance(&mut self) {
+        self.values.seq += self.step;
+    }
+}
+
 impl Plan {
     /// GET requests to a URL: 200 of them over 50 connections, as fast as answers come.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let url = Url::parse(url)?;
-        Ok(Self {
-            authority: url.authority(),
-            url,
-            method: "GET".to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
+        Ok(Self::to(Goal::Http(Http::get(Url::parse(url)?))))
+    }
+
+    /// A command of Redis, again and again. Its words are templates, too.
+    ///
+    /// ```no_run
+    /// use aquests::{load, redis::Redis};
+    ///
+    /// let plan = load::Plan::redis(&Redis::at("127.0.0.1:6379"), ["GET", "key:{rand:1:100000}"])?;
+    /// println!("{}", load::run(&plan.depth(16).requests(1_000_000), &load::Control::new())?);
+    /// # Ok::<(), aquests::Error>(())
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn redis<I>(db: &crate::redis::Redis, words: I) -> Result<Self, Error>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
+        Ok(Self::to(Goal::Redis(Redis::new(db, words)?)))
+    }
+
+    fn to(goal: Goal) -> Self {
+        Self {
+            goal,
             templates: true,
             connections: 50,
             depth: 1,
@@ -77,37 +147,39 @@ impl Plan {
             timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(5),
             wait: false,
-            versions: Versions::Any,
-            upgrade: false,
             connect_to: None,
             #[cfg(feature = "tls")]
             tls: Default::default(),
-        })
+            wrong: None,
+        }
     }
 
-    /// The method.
-    #[must_use]
-    pub fn method(mut self, method: &str) -> Self {
-        method.clone_into(&mut self.method);
-        self
-    }
-
-    /// Adds a header. `host` takes the place of the one from the URL.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        if name.eq_ignore_ascii_case("host") {
-            self.authority = String::from_utf8_lossy(value.as_ref()).into_owned();
-        } else {
-            self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+    /// Changes what only HTTP has.
+    fn http(mut self, change: impl FnOnce(&mut Http)) -> Self {
+        match &mut self.goal {
+            Goal::Http(http) => change(http),
+            #[cfg(feature = "redis")]
+            Goal::Redis(_) => self.wrong = Some("a command of Redis has none of what belongs to HTTP"),
         }
         self
     }
 
+    /// The method.
+    #[must_use]
+    pub fn method(self, method: &str) -> Self {
+        self.http(|http| method.clone_into(&mut http.method))
+    }
+
+    /// Adds a header. `host` takes the place of the one from the URL.
+    #[must_use]
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.http(|http| http.header(name, value.as_ref()))
+    }
+
     /// The body.
     #[must_use]
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        self.http(|http| http.body = body.into())
     }
 
     /// Whether `{rand:1:100}`, `{seq}`, `{uuid}` and `{bytes:64}` in path, query, headers and body are filled in anew
@@ -128,9 +200,8 @@ impl Plan {
     /// Which versions of HTTP the server is asked in. [`Versions::Any`], which is the default, is HTTP/1.1 on plain
     /// `http`: see [`upgrade`](Self::upgrade).
     #[must_use]
-    pub fn versions(mut self, versions: Versions) -> Self {
-        self.versions = versions;
-        self
+    pub fn versions(self, versions: Versions) -> Self {
+        self.http(|http| http.versions = versions)
     }
 
     /// Lets the first request of each connection ask for HTTP/2 (`upgrade: h2c`, RFC 7540 §3.2), where the URL is plain
@@ -138,9 +209,8 @@ impl Plan {
     /// body.
     #[cfg(feature = "http2")]
     #[must_use]
-    pub fn upgrade(mut self, upgrade: bool) -> Self {
-        self.upgrade = upgrade;
-        self
+    pub fn upgrade(self, upgrade: bool) -> Self {
+        self.http(|http| http.upgrade = upgrade)
     }
 
     /// Requests on their way at once on one connection: streams of HTTP/2, as far as the server allows them, or the
@@ -255,30 +325,38 @@ impl Plan {
 
     /// Whom errors name: the host and port that is connected to, or the path of a socket.
     pub fn peer(&self) -> String {
-        match &self.connect_to {
-            Some(Place::Address(address)) => address.to_string(),
-            Some(Place::Addresses(addresses)) => {
-                addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
-            }
-            Some(Place::Name(host, port)) => format!("{host}:{port}"),
-            None => format!("{}:{}", self.url.host(), self.url.port()),
+        self.place().to_string()
+    }
+
+    /// The host and the port that is connected to unless something else is said; `None` for a socket.
+    pub fn host(&self) -> Option<(&str, u16)> {
+        match &self.goal {
+            Goal::Http(http) => Some((http.url.host(), http.url.port())),
+            #[cfg(feature = "redis")]
+            Goal::Redis(redis) => redis.host(),
         }
+    }
+
+    fn place(&self) -> Place {
+        self.connect_to.clone().unwrap_or_else(|| match &self.goal {
+            Goal::Http(http) => Place::Name(http.url.host().to_owned(), http.url.port()),
+            #[cfg(feature = "redis")]
+            Goal::Redis(redis) => redis.place(),
+        })
     }
 
     /// Where to connect; at least one address.
     pub(super) fn resolve(&self) -> Result<Vec<Address>, Error> {
-        let (host, port) = match &self.connect_to {
-            Some(Place::Address(address)) => return Ok(vec![address.clone()]),
-            Some(Place::Addresses(addresses)) if addresses.is_empty() => {
-                return Err(Error::invalid("there is no address to connect to"));
+        match self.place() {
+            Place::Address(address) => Ok(vec![address]),
+            Place::Addresses(addresses) if addresses.is_empty() => {
+                Err(Error::invalid("there is no address to connect to"))
             }
-            Some(Place::Addresses(addresses)) => return Ok(addresses.iter().copied().map(Address::Tcp).collect()),
-            Some(Place::Name(host, port)) => (host.as_str(), *port),
-            None => (self.url.host(), self.url.port()),
-        };
-        crate::resolve::blocking(host, port)
-            .map(|addresses| addresses.into_iter().map(Address::Tcp).collect())
-            .map_err(|error| Error::new(ErrorKind::Resolve, host, error.to_string()).source_is(error))
+            Place::Addresses(addresses) => Ok(addresses.into_iter().map(Address::Tcp).collect()),
+            Place::Name(host, port) => crate::resolve::blocking(&host, port)
+                .map(|addresses| addresses.into_iter().map(Address::Tcp).collect())
+                .map_err(|error| Error::new(ErrorKind::Resolve, host, error.to_string()).source_is(error)),
+        }
     }
 
     /// Begins to connect, with TLS where the scheme wants it.
@@ -290,56 +368,49 @@ impl Plan {
         deadline: Moment,
     ) -> io::Result<Key> {
         #[cfg(feature = "tls")]
-        if self.url.scheme() == Scheme::Https {
-            let tls = self.tls.connect(self.url.host(), self.versions.alpn());
+        if let Some((name, alpn)) = self.tls_at_once() {
+            let tls = self.tls.connect(name, alpn);
             let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
             return reactor.connect_tls(address, &tls, tag, deadline);
         }
         reactor.connect(address, tag, deadline)
     }
 
+    /// TLS comes before the first byte: the name of the server, and what is offered.
+    #[cfg(feature = "tls")]
+    fn tls_at_once(&self) -> Option<(&str, &'static [&'static [u8]])> {
+        match &self.goal {
+            Goal::Http(http) => http.url.is_https().then(|| (http.url.host(), http.versions.alpn())),
+            #[cfg(feature = "redis")]
+            Goal::Redis(redis) => redis.tls_at_once().map(|name| (name, &[][..])),
+        }
+    }
+
     /// The machine of a connection that has just been made.
     pub(super) fn machine(&self, established: &Established<'_>) -> Wire {
-        #[cfg(feature = "http2")]
-        if self.versions.begin_with_http2(established) {
-            return Wire::Http2(Box::new(http2::Client::with(self.http2())));
+        match &self.goal {
+            Goal::Http(http) => http.machine(established, self.depth),
+            #[cfg(feature = "redis")]
+            Goal::Redis(redis) => redis.machine(self.depth),
         }
-        let _ = established;
-        Wire::Http1(http1::Client::new().pipeline(self.depth))
     }
 
-    /// The machine of a connection on which the server agreed to HTTP/2, in answer to a request.
+    /// The machine of a connection on which the server agreed to HTTP/2, in answer to the last request.
     #[cfg(feature = "http2")]
-    pub(super) fn upgraded(&self, id: ExchangeId, head: &PreparedRequest) -> Wire {
-        Wire::Http2(Box::new(http2::Client::upgraded(self.http2(), id, head)))
-    }
-
-    #[cfg(feature = "http2")]
-    fn http2(&self) -> http2::Settings {
-        http2::Settings::default().streams(self.depth.into())
-    }
-
-    /// What a request that asks for HTTP/2 tells of our settings.
-    fn told(&self) -> String {
-        #[cfg(feature = "http2")]
-        if self.upgrade {
-            return self.http2().upgrade_field();
+    pub(super) fn upgraded(&self, id: ExchangeId, work: &Work) -> Option<Wire> {
+        match (&self.goal, work) {
+            (Goal::Http(http), Work::Http(work)) => Some(http.upgraded(id, work.head(), self.depth)),
+            #[cfg(feature = "redis")]
+            _ => None,
         }
-        String::new()
     }
 
     /// The first request of a connection asks for HTTP/2.
     pub(super) fn asks_for_http2(&self) -> bool {
-        self.upgrade && self.versions == Versions::Any && self.url.scheme() == Scheme::Http
-    }
-
-    /// Nothing but HTTP/1.1 can be spoken.
-    fn is_http1(&self) -> bool {
-        match self.versions {
-            Versions::Http1 => true,
-            #[cfg(feature = "http2")]
-            Versions::Http2 => false,
-            Versions::Any => self.url.scheme() == Scheme::Http && !self.upgrade,
+        match &self.goal {
+            Goal::Http(http) => http.asks_for_http2(),
+            #[cfg(feature = "redis")]
+            Goal::Redis(_) => false,
         }
     }
 
@@ -359,118 +430,18 @@ impl Plan {
         if self.rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
             return Err(Error::invalid("the rate must be above 0"));
         }
-        let mut work = Work::new(self, thread, threads)?;
-        if self.upgrade && !self.body.is_empty() {
-            return Err(Error::invalid("a request with a body does not ask for an upgrade"));
+        if let Some(wrong) = self.wrong {
+            return Err(Error::invalid(wrong));
         }
-        if self.depth > 1 && self.is_http1() && !work.head.is_idempotent() {
-            // RFC 9112 §9.3.2
-            let method = &self.method;
-            return Err(Error::invalid(format!(
-                "{method} is not idempotent and is never sent behind another: depth 1"
-            )));
+        let values = Values { random: fastrand::Rng::new(), seq: thread as u64 };
+        let turns = Turns { values, step: threads as u64 };
+        match &self.goal {
+            Goal::Http(http) => http.work(self, turns).map(|work| Work::Http(Box::new(work))),
+            #[cfg(feature = "redis")]
+            Goal::Redis(redis) => redis.work(self.templates, turns).map(Work::Redis),
         }
-        // What the machine never takes, it does not take the first time.
-        let (mut machine, mut out) = (http1::Client::new(), Vec::new());
-        if let Ok(request) = work.next(false)
-            && let Err(refused) = machine.send(ExchangeId(0), request, &mut out)
-        {
-            return Err(Error::invalid(refused.to_string()));
-        }
-        work.values.seq = thread as u64;
-        Ok(work)
     }
 }
 
 /// As hey and oha.
 const DEFAULT_REQUESTS: u64 = 200;
-
-/// The requests of one thread, written out one after the other in the same memory.
-#[derive(Debug)]
-pub(super) struct Work {
-    method: String,
-    authority: String,
-    target: Template,
-    headers: Vec<(String, Template)>,
-    body: Template,
-    fixed: bool,
-    head: PreparedRequest,
-    /// The last head that asked for HTTP/2, and the settings that it tells.
-    asking: Option<PreparedRequest>,
-    told: String,
-    filled_body: Vec<u8>,
-    scratch: Vec<u8>,
-    values: Values,
-    step: u64,
-}
-
-impl Work {
-    fn new(plan: &Plan, thread: usize, threads: usize) -> Result<Self, Error> {
-        let template = |text: &[u8]| match plan.templates {
-            true => Template::parse(text),
-            false => Ok(Template::literal(text)),
-        };
-        let invalid = |invalid: Invalid| Error::invalid(invalid.to_string());
-        let target = template(plan.url.target().as_bytes())?;
-        let mut headers = Vec::new();
-        for (name, value) in &plan.headers {
-            headers.push((name.clone(), template(value)?));
-        }
-        let body = template(&plan.body)?;
-        let fixed = target.is_fixed() && body.is_fixed() && headers.iter().all(|(_, value)| value.is_fixed());
-        let authority = plan.authority.clone();
-        let mut work = Self {
-            head: PreparedRequest::new(&plan.method, "/", &authority).map_err(invalid)?,
-            method: plan.method.clone(),
-            authority,
-            target,
-            headers,
-            body,
-            fixed,
-            asking: None,
-            told: plan.told(),
-            filled_body: Vec::new(),
-            scratch: Vec::new(),
-            values: Values { random: fastrand::Rng::new(), seq: thread as u64 },
-            step: threads as u64,
-        };
-        work.fill().map_err(invalid)?;
-        Ok(work)
-    }
-
-    /// The next request; it may ask for HTTP/2.
-    pub(super) fn next(&mut self, ask: bool) -> Result<semantics::Request<'_>, Invalid> {
-        if !self.fixed {
-            self.fill()?;
-            self.values.seq += self.step;
-        }
-        let mut head = &self.head;
-        if ask {
-            let asking = self.asking.insert(self.head.clone());
-            asking.field("connection", b"upgrade, http2-settings")?.field("upgrade", b"h2c")?;
-            head = asking.field("http2-settings", self.told.as_bytes())?;
-        }
-        Ok(semantics::Request { head, body: semantics::Body::Whole(&self.filled_body) })
-    }
-
-    /// The head of the last request.
-    #[cfg(feature = "http2")]
-    pub(super) fn head(&self) -> &PreparedRequest {
-        &self.head
-    }
-
-    fn fill(&mut self) -> Result<(), Invalid> {
-        self.scratch.clear();
-        self.target.fill(&mut self.values, &mut self.scratch);
-        let target = std::str::from_utf8(&self.scratch).map_err(|_| Invalid::Target)?;
-        self.head.restart(&self.method, target, &self.authority)?;
-        for (name, value) in &self.headers {
-            self.scratch.clear();
-            value.fill(&mut self.values, &mut self.scratch);
-            self.head.field(name, &self.scratch)?;
-        }
-        self.filled_body.clear();
-        self.body.fill(&mut self.values, &mut self.filled_body);
-        Ok(())
-    }
-}

@@ -10,10 +10,13 @@ use super::plan::{Plan, Work};
 use super::series::Series;
 use super::{Control, Measured};
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "redis")]
+use crate::protocols::redis;
 use crate::protocols::{self, Established, ExchangeId, Refused, Replay, semantics};
 use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
-use crate::report::{Left, Recorder};
-use crate::wire::{Message, Request, Wire};
+use crate::report::{Left, Recorder, Verdict};
+use crate::version::Version;
+use crate::wire::{self, Message, Wire};
 
 #[derive(Debug)]
 struct Runner<'a> {
@@ -371,14 +374,23 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// Bytes of an answer that counts.
+    #[inline]
+    fn received(&mut self, bytes: usize, now: Moment) {
+        self.recorder.bytes(bytes);
+        self.news.bytes += bytes as u64;
+        self.series.reach(now);
+        self.series.bytes(bytes);
+    }
+
     /// Its answer is whole.
-    fn answered(&mut self, flight: Flight, now: Moment) {
+    fn answered(&mut self, flight: Flight, verdict: Verdict<'_>, now: Moment) {
         self.lines[flight.line as usize].useful = true;
         if self.counts(flight.start) {
             self.last = now;
             self.news.answered += 1;
             let latency = now.since(flight.sent);
-            self.recorder.answered(flight.status, flight.version, latency);
+            self.recorder.answered(verdict, flight.version, latency);
             self.series.reach(now);
             self.series.answered(latency);
             self.recorder.corrected(now.since(flight.start.intended));
@@ -435,6 +447,7 @@ impl Handler<Wire> for Runner<'_> {
         } else if self.flights.oldest(&self.lines[index as usize].queue).is_some() {
             to.linger(Duration::ZERO);
         }
+        let version = to.protocol().version().unwrap_or(Version::Http11);
         while to.slots() > 0 && self.broken.is_none() {
             let Some(start) = self.next_start(at.now) else {
                 let line = &mut self.lines[index as usize];
@@ -445,11 +458,11 @@ impl Handler<Wire> for Runner<'_> {
                 break;
             };
             let line = &mut self.lines[index as usize];
-            let id = self.flights.depart(&mut line.queue, index, start, at.now);
+            let id = self.flights.depart(&mut line.queue, index, start, version, at.now);
             line.moved = true;
             let sent = match self.work.next(std::mem::take(&mut line.asks)) {
-                Ok(request) => to.send(id, Request::Http(request)),
-                Err(_) => Err(Refused::Misuse("a template made a request that cannot be sent")),
+                Ok(request) => to.send(id, request),
+                Err(()) => Err(Refused::Misuse("a template made a request that cannot be sent")),
             };
             match sent {
                 Ok(()) => self.started(start),
@@ -467,28 +480,36 @@ impl Handler<Wire> for Runner<'_> {
 
     fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
         let Some(id) = id else { return Flow::Continue };
-        let Message::Http(message) = message;
         let Some(flight) = self.flights.get_mut(id) else { return Flow::Continue };
+        let mut verdict = Verdict::Ok;
+        let counts = flight.start.intended >= self.begin;
         match message {
-            semantics::Message::Head(head) => {
-                (flight.status, flight.version) = (head.status, head.version);
+            Message::Http(semantics::Message::Head(head)) => {
+                (flight.status, flight.version) = (head.status, head.version.into());
                 #[cfg(feature = "http2")]
                 if head.status == 101 && self.plan.asks_for_http2() {
-                    let protocol = head.fields.get("upgrade").map(<[u8]>::trim_ascii);
-                    self.lines[flight.line as usize].agreed =
-                        protocol.is_some_and(|name| name.eq_ignore_ascii_case(b"h2c"));
+                    self.lines[flight.line as usize].agreed = wire::agrees_to_http2(&head);
                 }
             }
-            semantics::Message::Data(bytes) if flight.start.intended >= self.begin => {
-                self.recorder.bytes(bytes.len());
-                self.news.bytes += bytes.len() as u64;
-                self.series.reach(at.now);
-                self.series.bytes(bytes.len());
+            Message::Http(semantics::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
+            #[cfg(feature = "redis")]
+            Message::Redis(redis::Message::Reply(reply)) => {
+                if let Some(error) = reply.error() {
+                    verdict = Verdict::Error(std::str::from_utf8(error.code()).unwrap_or("?"));
+                }
+                if counts {
+                    self.received(reply.as_bytes().len(), at.now);
+                }
             }
+            #[cfg(feature = "redis")]
+            Message::Redis(redis::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
             _ => {}
         }
         if done && let Some(flight) = self.land(id) {
-            self.answered(flight, at.now);
+            if matches!(message, Message::Http(_)) {
+                verdict = Verdict::Status(flight.status);
+            }
+            self.answered(flight, verdict, at.now);
         }
         Flow::Continue
     }
@@ -531,10 +552,10 @@ impl Handler<Wire> for Runner<'_> {
     fn switched(&mut self, at: At, id: ExchangeId) -> Option<Wire> {
         #[cfg(feature = "http2")]
         if self.lines[at.tag as usize].agreed {
-            return self.flights.get_mut(id).map(|_| self.plan.upgraded(id, self.work.head()));
+            return self.flights.get_mut(id).and_then(|_| self.plan.upgraded(id, &self.work));
         }
         if let Some(flight) = self.land(id) {
-            self.answered(flight, at.now);
+            self.answered(flight, Verdict::Status(flight.status), at.now);
         }
         None
     }

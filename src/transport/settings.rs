@@ -24,6 +24,7 @@ pub struct TlsSettings {
     name: Option<String>,
     only: Option<TlsVersion>,
     insecure: bool,
+    any_name: bool,
     forgetful: bool,
     key_log: bool,
     made: Arc<Mutex<Vec<Made>>>,
@@ -93,6 +94,15 @@ impl TlsSettings {
     #[must_use]
     pub fn insecure_accept_any_certificate(mut self) -> Self {
         self.insecure = true;
+        self.changed()
+    }
+
+    /// Believes whoever has a certificate that leads to a root, whatever name is in it (`sslmode=verify-ca` of PostgreSQL):
+    /// for authorities that sign one's own servers and nobody else's. With those of the system, everybody on the way who
+    /// has a certificate of whatever name can read and change everything.
+    #[must_use]
+    pub fn accept_any_name(mut self) -> Self {
+        self.any_name = true;
         self.changed()
     }
 
@@ -187,7 +197,7 @@ impl TlsSettings {
                 named.push(certificate);
             }
         }
-        Trusted::new(store, named, provider())
+        Trusted::new(store, named, self.any_name, provider())
     }
 }
 

@@ -15,8 +15,13 @@ mod names;
 mod nghttpd;
 mod nginx;
 mod peer;
+mod pgbouncer;
+mod postgres;
 mod process;
 mod python;
+mod redis;
+mod redis_cluster;
+mod redis_sentinel;
 mod stunnel;
 pub(crate) mod tls;
 
@@ -33,8 +38,13 @@ pub(crate) use names::{Asked, NameServer, Nsd, Says};
 pub(crate) use nghttpd::Nghttpd;
 pub(crate) use nginx::Nginx;
 pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
+pub(crate) use pgbouncer::Pgbouncer;
+pub(crate) use postgres::{PostgresBuilder, PostgresServer};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
+pub(crate) use redis::{RedisBuilder, RedisServer};
+pub(crate) use redis_cluster::RedisCluster;
+pub(crate) use redis_sentinel::RedisSentinel;
 pub(crate) use stunnel::Stunnel;
 
 /// How long anything may take before it counts as hanging. Far more than it needs on a busy machine: nothing waits for it

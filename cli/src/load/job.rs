@@ -5,8 +5,8 @@ use std::fmt;
 
 use std::net::SocketAddr;
 
-use aquests::Url;
 use aquests::load::Plan;
+use aquests::redis::Redis;
 
 use crate::args::LoadArgs;
 use crate::output::Failure;
@@ -71,27 +71,17 @@ impl<'a> Job<'a> {
         let tls = tls::settings(&args.tls, embedded.and_then(|target| target.authority.as_deref()))?;
         let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
         let parts = Parts::read(&args.request)?;
-        let mut plan = Plan::new(&url)?
-            .method(&parts.method)
-            .body(parts.body.clone().unwrap_or_default())
+        let (mut plan, url) = if Redis::is_url(&url) { redis(&url, args)? } else { (http(&url, args, &parts)?, url) };
+        plan = plan
             .templates(!args.no_template)
             .connections(args.connections)
             .depth(args.depth)
-            .versions(args.request.versions())
-            .upgrade(args.upgrade)
             .threads(args.threads)
             .warm_up(args.warm_up)
             .timeout(args.timeout)
             .connect_timeout(args.connect_timeout)
             .wait_for_ongoing(args.wait)
             .tls(tls);
-        for (name, value) in &parts.headers {
-            plan = plan.header(name, value);
-        }
-        if args.disable_keepalive {
-            // HTTP/2 has no word for it.
-            plan = plan.header("connection", "close").versions(aquests::Versions::Http1);
-        }
         if let Some(requests) = requests {
             plan = plan.requests(requests);
         }
@@ -102,8 +92,7 @@ impl<'a> Job<'a> {
             plan = plan.rate(rate);
         }
         let mut connect_to = None;
-        let asked = Url::parse(&url)?;
-        let mut place = (asked.host().to_owned(), asked.port());
+        let mut place = plan.host().map(|(host, port)| (host.to_owned(), port)).unwrap_or_default();
         if let Some(elsewhere) = args.places.detour(&place.0, place.1) {
             place = elsewhere;
             plan = plan.connect_to_host(&place.0, place.1);
@@ -121,6 +110,34 @@ impl<'a> Job<'a> {
         plan.check()?;
         Ok(Self { args, plan, url, connect_to, requests, parts })
     }
+}
+
+fn http(url: &str, args: &LoadArgs, parts: &Parts) -> Result<Plan, Failure> {
+    if !args.words.is_empty() {
+        return Err(Failure::Usage("words behind the URL are for databases: redis://… GET key".to_owned()));
+    }
+    let mut plan = Plan::new(url)?
+        .method(&parts.method)
+        .body(parts.body.clone().unwrap_or_default())
+        .versions(args.request.versions())
+        .upgrade(args.upgrade);
+    for (name, value) in &parts.headers {
+        plan = plan.header(name, value);
+    }
+    if args.disable_keepalive {
+        // HTTP/2 has no word for it.
+        plan = plan.header("connection", "close").versions(aquests::Versions::Http1);
+    }
+    Ok(plan)
+}
+
+/// The plan, and the URL without what is secret in it.
+fn redis(url: &str, args: &LoadArgs) -> Result<(Plan, String), Failure> {
+    if args.words.is_empty() {
+        return Err(Failure::Usage("a command of Redis is missing behind the URL: redis://… GET key".to_owned()));
+    }
+    let db = Redis::parse(url)?;
+    Ok((Plan::redis(&db, &args.words)?, db.url().to_string()))
 }
 
 impl fmt::Display for Job<'_> {

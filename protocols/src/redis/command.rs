@@ -4,6 +4,7 @@
 use core::fmt;
 
 use super::value::push_header;
+use super::words::Words;
 use crate::Refused;
 
 /// What is sent in one exchange.
@@ -45,6 +46,17 @@ impl PreparedCommand {
         Ok(Self { bytes, first, more: Vec::new() })
     }
 
+    /// Another command in its place, written into the same memory. After an error it is not to be sent.
+    pub fn rewrite<I>(&mut self, words: I) -> Result<(), Refused>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>, IntoIter: ExactSizeIterator>,
+    {
+        self.bytes.clear();
+        self.more.clear();
+        self.first = append(words, &mut self.bytes)?;
+        Ok(())
+    }
+
     /// And another one, in the same exchange.
     pub fn then<I>(mut self, words: I) -> Result<Self, Refused>
     where
@@ -56,6 +68,19 @@ impl PreparedCommand {
         let replies = append(words, &mut self.bytes)?;
         self.more.push(replies);
         Ok(self)
+    }
+
+    /// Several commands that were written word by word. [`Refused::Misuse`] where [`new`](Self::new) and
+    /// [`then`](Self::then) say it, and where there is none.
+    pub fn several<'a>(commands: impl IntoIterator<Item = &'a Words>) -> Result<Self, Refused> {
+        let mut commands = commands.into_iter();
+        let first = commands.next().ok_or(Refused::Misuse("there is no command"))?;
+        commands.try_fold(Self::new(first)?, |prepared, words| prepared.then(words))
+    }
+
+    /// One command that was written elsewhere.
+    pub(super) fn of(bytes: Vec<u8>, first: Replies) -> Self {
+        Self { bytes, first, more: Vec::new() }
     }
 
     /// How many commands there are.

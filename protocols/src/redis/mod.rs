@@ -1,7 +1,7 @@
 //! Redis (RESP2 and RESP3) as a state machine: [`Client`].
 //!
 //! `scan` finds where a value ends and judges it, `view` looks into one that is whole, `value` owns one and writes it,
-//! `command` writes what is asked, `greeting` is the login, `pubsub` reads subscriptions, `cluster` knows slots and
+//! `command` and `words` write what is asked, `greeting` is the login, `pubsub` reads subscriptions, `cluster` knows slots and
 //! redirects. What a command means, which connection it belongs on and whether it may be repeated is policy and never
 //! belongs here.
 //!
@@ -75,6 +75,7 @@ mod pubsub;
 mod scan;
 mod value;
 mod view;
+mod words;
 
 pub use client::Client;
 pub use cluster::{Redirect, SLOTS, slot};
@@ -83,6 +84,7 @@ pub use pubsub::Published;
 pub use scan::parse;
 pub use value::{ErrorReply, Value, Version};
 pub use view::{Attributes, Chunks, Content, ErrorRef, Items, Pairs, ValueRef};
+pub use words::{Words, WordsIter};
 
 use core::fmt;
 
@@ -105,7 +107,7 @@ pub enum Message<'a> {
 }
 
 /// What a peer may send before it is cut off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     bulk: u64,
     whole: u64,

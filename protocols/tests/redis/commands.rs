@@ -18,6 +18,32 @@ fn words_are_written_as_an_array_of_strings_whatever_is_in_them() {
 }
 
 #[test]
+fn a_command_written_word_by_word_is_the_same_as_one_written_at_once() {
+    for count in [1, 2, 9, 10, 11, 99, 100, 101, 1000, 1001] {
+        let list: Vec<Vec<u8>> = (0..count).map(|at| vec![b'\r'; at % 13 * at]).collect();
+        let mut words = Words::new();
+        list.iter().for_each(|word| words.push(word));
+        assert_eq!(words.len(), count);
+        assert!(words.iter().eq(list.iter().map(Vec::as_slice)), "{count} words are read as they were written");
+        let whole = PreparedCommand::new(&list).unwrap();
+        assert_eq!(whole.clone().then(words.iter()), whole.clone().then(&list));
+        assert!(words.finish().unwrap() == whole, "{count} words");
+    }
+    assert!(matches!(Words::new().finish(), Err(Refused::Misuse(_))));
+}
+
+#[test]
+fn what_is_refused_at_once_is_refused_word_by_word() {
+    for command in
+        ["MONITOR", "PSYNC ? -1", "CLIENT REPLY OFF", "CLIENT REPLY", "script debug sync", "subscribe a b c d"]
+    {
+        let mut written = Words::new();
+        words(command).iter().for_each(|word| written.push(word));
+        assert_eq!(written.finish(), PreparedCommand::new(words(command)), "{command}");
+    }
+}
+
+#[test]
 fn there_is_one_slot_or_as_many_as_were_asked_for() {
     let mut side = quiet(Client::new());
     assert_eq!(side.machine.slots(), 1);

@@ -1,0 +1,78 @@
+//! What a connection can lead to: whatever names a server and says who one is there.
+
+use crate::error::Error;
+#[cfg(feature = "redis")]
+use crate::redis::Redis;
+use crate::route::RouteKey;
+use crate::url::Url;
+use crate::version::Versions;
+
+/// Where a [`Session`](super::Session) is to lead: made from a URL, or from a database.
+#[derive(Clone, Debug)]
+pub struct Target(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    /// A URL, to be read.
+    Url(Secret),
+    #[cfg(feature = "redis")]
+    Redis(Redis),
+}
+
+/// A URL may hold a password.
+#[derive(Clone)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.split("://").next().unwrap_or_default())
+    }
+}
+
+impl Target {
+    /// Whose connections may be used.
+    pub(super) fn route(self, versions: Versions) -> Result<RouteKey, Error> {
+        match self.0 {
+            #[cfg(feature = "redis")]
+            Kind::Url(Secret(url)) if Redis::is_url(&url) => Ok(RouteKey::redis(Redis::parse(&url)?.settings(), None)),
+            Kind::Url(Secret(url)) => Ok(RouteKey::http(&Url::parse(&url)?, None, versions)),
+            #[cfg(feature = "redis")]
+            Kind::Redis(redis) => {
+                redis.check()?;
+                Ok(RouteKey::redis(redis.settings(), None))
+            }
+        }
+    }
+}
+
+impl From<&str> for Target {
+    fn from(url: &str) -> Self {
+        Self(Kind::Url(Secret(url.to_owned())))
+    }
+}
+
+impl From<&String> for Target {
+    fn from(url: &String) -> Self {
+        Self::from(url.as_str())
+    }
+}
+
+impl From<String> for Target {
+    fn from(url: String) -> Self {
+        Self(Kind::Url(Secret(url)))
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<&Redis> for Target {
+    fn from(redis: &Redis) -> Self {
+        Self(Kind::Redis(redis.clone()))
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<Redis> for Target {
+    fn from(redis: Redis) -> Self {
+        Self(Kind::Redis(redis))
+    }
+}

@@ -1,0 +1,120 @@
+//! What a load of Redis sends: one command, its words from templates.
+
+use super::plan::{Place, Turns};
+use super::template::Template;
+use crate::error::Error;
+use crate::protocols::Refused;
+use crate::protocols::redis::{PreparedCommand, Request};
+use crate::reactor::Address;
+use crate::redis;
+use crate::wire::Wire;
+
+/// What is asked, and of whom.
+#[derive(Clone, Debug)]
+pub(super) struct Redis {
+    db: redis::Redis,
+    words: Secret,
+}
+
+/// Arguments may be secrets.
+#[derive(Clone)]
+struct Secret(Vec<Vec<u8>>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} words", self.0.len())
+    }
+}
+
+impl Redis {
+    pub(super) fn new<I>(db: &redis::Redis, words: I) -> Result<Self, Error>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
+        let words: Vec<Vec<u8>> = words.into_iter().map(|word| word.as_ref().to_vec()).collect();
+        let Some((name, args)) = words.split_first() else {
+            return Err(Error::invalid("a command has a name at least"));
+        };
+        let exchange = db.command(&String::from_utf8_lossy(name), args).exchange()?;
+        if exchange.class.session {
+            let words =
+                format!("{} changes what the server knows of a connection, and cannot be loaded", exchange.name);
+            return Err(Error::invalid(words));
+        }
+        Ok(Self { db: db.clone(), words: Secret(words) })
+    }
+
+    pub(super) fn host(&self) -> Option<(&str, u16)> {
+        match &self.db.settings().place {
+            redis::Place::Host(host, port) => Some((host, *port)),
+            redis::Place::Socket(_) => None,
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        match &self.db.settings().place {
+            redis::Place::Host(host, port) => Place::Name(host.clone(), *port),
+            redis::Place::Socket(path) => Place::Address(Address::Unix(path.clone())),
+        }
+    }
+
+    /// The name of the server, where TLS is wanted.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls_at_once(&self) -> Option<&str> {
+        match &self.db.settings().place {
+            redis::Place::Host(host, _) if self.db.settings().tls => Some(host),
+            _ => None,
+        }
+    }
+
+    pub(super) fn machine(&self, depth: u16) -> Wire {
+        Wire::Redis(Box::new(self.db.settings().machine().pipeline(depth)))
+    }
+
+    pub(super) fn work(&self, templates: bool, turns: Turns) -> Result<Work, Error> {
+        let mut words = Vec::new();
+        for word in &self.words.0 {
+            words.push(if templates { Template::parse(word)? } else { Template::literal(word) });
+        }
+        let prepared = PreparedCommand::new(&self.words.0).map_err(|refused| Error::invalid(refused.to_string()))?;
+        let fixed = words.iter().all(Template::is_fixed);
+        let mut work = Work { words, fixed, prepared, scratch: Vec::new(), ends: Vec::new(), turns };
+        work.fill().map_err(|refused| Error::invalid(refused.to_string()))?;
+        Ok(work)
+    }
+}
+
+/// The commands of one thread, written out one after the other in the same memory.
+#[derive(Debug)]
+pub(super) struct Work {
+    words: Vec<Template>,
+    fixed: bool,
+    prepared: PreparedCommand,
+    scratch: Vec<u8>,
+    /// Where words end in it.
+    ends: Vec<usize>,
+    turns: Turns,
+}
+
+impl Work {
+    /// The next command.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Request<'_>, Refused> {
+        if !self.fixed {
+            self.fill()?;
+            self.turns.advance();
+        }
+        Ok(Request::Prepared(&self.prepared))
+    }
+
+    fn fill(&mut self) -> Result<(), Refused> {
+        self.scratch.clear();
+        self.ends.clear();
+        for word in &self.words {
+            word.fill(&mut self.turns.values, &mut self.scratch);
+            self.ends.push(self.scratch.len());
+        }
+        let (scratch, mut start) = (&self.scratch, 0);
+        self.prepared.rewrite(self.ends.iter().map(|end| &scratch[std::mem::replace(&mut start, *end)..*end]))
+    }
+}

@@ -1,0 +1,86 @@
+//! What a route is: the requests that may share a connection. Two that name another server, speak another protocol or
+//! another version of it, or are somebody else there, never do. Keeps no books: those are `pool`'s.
+
+#[cfg(feature = "redis")]
+use std::sync::Arc;
+
+use crate::reactor::Address;
+#[cfg(feature = "redis")]
+use crate::redis;
+use crate::url::Url;
+use crate::version::Versions;
+
+/// Requests with the same key may share a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RouteKey {
+    pub(crate) dialect: Dialect,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Connect here, whatever host and port say.
+    pub(crate) address: Option<Address>,
+}
+
+/// What is spoken on a connection, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Dialect {
+    Http {
+        tls: bool,
+        versions: Versions,
+    },
+    #[cfg(feature = "redis")]
+    Redis(Arc<redis::Settings>),
+}
+
+impl RouteKey {
+    pub(crate) fn http(url: &Url, address: Option<Address>, versions: Versions) -> Self {
+        let dialect = Dialect::Http { tls: url.is_https(), versions };
+        Self { dialect, host: url.host().to_owned(), port: url.port(), address }
+    }
+
+    /// `address`: in place of what the settings say.
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis(settings: &Arc<redis::Settings>, address: Option<Address>) -> Self {
+        let (host, port, socket) = match &settings.place {
+            redis::Place::Host(host, port) => (host.clone(), *port, None),
+            redis::Place::Socket(path) => (path.display().to_string(), 0, Some(Address::Unix(path.clone()))),
+        };
+        Self { dialect: Dialect::Redis(Arc::clone(settings)), host, port, address: address.or(socket) }
+    }
+
+    /// Whom errors name.
+    pub(crate) fn peer(&self) -> String {
+        match &self.address {
+            Some(address) => address.to_string(),
+            None => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl Dialect {
+    /// The version is agreed on with the first request, not with the connection.
+    pub(crate) fn may_upgrade(&self) -> bool {
+        cfg!(feature = "http2") && matches!(self, Dialect::Http { tls: false, versions: Versions::Any })
+    }
+
+    /// The first connection tells which version is spoken.
+    pub(crate) fn is_told_by_connecting(&self) -> bool {
+        cfg!(feature = "http2") && matches!(self, Dialect::Http { tls: true, versions: Versions::Any })
+    }
+
+    /// Nothing but HTTP/2 is spoken.
+    #[cfg(feature = "http2")]
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self, Dialect::Http { versions: Versions::Http2, .. })
+    }
+
+    /// TLS comes before the first byte, with these protocols offered.
+    #[cfg(feature = "tls")]
+    pub(crate) fn alpn(&self) -> Option<&'static [&'static [u8]]> {
+        match self {
+            Dialect::Http { tls: true, versions } => Some(versions.alpn()),
+            Dialect::Http { tls: false, .. } => None,
+            #[cfg(feature = "redis")]
+            Dialect::Redis(settings) => settings.tls.then_some(&[]),
+        }
+    }
+}
