@@ -139,6 +139,8 @@ fn variables_say_what_the_text_does_not() {
     let it = db.settings();
     assert_eq!((places(it), &*it.user, password(it, 0)), (vec!["h:9".to_owned()], "me", Some("other")));
     assert_eq!((it.database(), it.ssl.mode), ("x", SslMode::Prefer));
+    let db = parse_with("", &[("PGTZ", "UTC"), ("PGGEQO", "Default")]).unwrap();
+    assert_eq!(db.settings().parameters, [("timezone".to_owned(), "UTC".to_owned())]);
     assert_eq!(parse_with("", &[("PGREQUIRESSL", "1")]).unwrap().settings().ssl.mode, SslMode::Require);
 }
 
