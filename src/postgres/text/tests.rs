@@ -69,3 +69,33 @@ fn arrays_quote_what_could_be_something_else() {
     let endless = [1, 0, 25, i32::MAX, 1].map(i32::to_be_bytes).concat();
     assert_eq!(shown(Type::TEXT_ARRAY, &endless), None, "it says that it has 2^31 values");
 }
+
+#[test]
+fn whatever_bytes_come_there_is_no_panic() {
+    let composed =
+        [Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::BOX_ARRAY, Type::NUM_RANGE, Type::TS_RANGE, Type::DATE_RANGE];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move || {
+        // Marsaglia's xorshift: the same bytes each time.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut written = 0;
+    for type_ in SIMPLE.iter().chain(&composed) {
+        for _ in 0..2_000 {
+            let length = next() as usize % 40;
+            // Mostly small numbers, and the ends of what there is.
+            let byte =
+                |number: u64| [0, 0, 0, 1, 2, 0x7f, 0x80, 0xff, number as u8, b'{', b'9'][(number >> 32) as usize % 11];
+            let raw: Vec<u8> = (0..length).map(|_| byte(next())).collect();
+            let mut out = String::new();
+            written += usize::from(write(type_, &raw, &mut out).is_some());
+            let text = String::from_utf8_lossy(&raw);
+            let _ = crate::postgres::binary::write(type_, &text, &mut Vec::new());
+            let _ = crate::postgres::binary::write(type_, &out, &mut Vec::new());
+        }
+    }
+    assert!(written > 1_000, "nearly nothing was a value: {written}");
+}
