@@ -130,7 +130,8 @@ impl Parameters {
                 }
             }
             let null = written.map_err(|error| {
-                Error::invalid(format!("the value of ${} cannot be sent as {type_}", at + 1)).boxed_source(error)
+                Error::invalid(format!("the value of ${} cannot be sent as {}", at + 1, type_.name()))
+                    .boxed_source(error)
             })?;
             let format = match format {
                 Written::Text => Format::Text,
@@ -168,7 +169,9 @@ impl std::fmt::Debug for Parameters {
 mod tests {
     use super::*;
 
-    fn encode(parameters: impl ToParams, types: &[Type]) -> Result<Vec<(Option<Vec<u8>>, Format)>, String> {
+    type Sent = Vec<(Option<Vec<u8>>, Format)>;
+
+    fn encode(parameters: impl ToParams, types: &[Type]) -> Result<Sent, String> {
         let encoded = parameters.to_params().encode(types).map_err(|error| error.to_string())?;
         Ok(encoded.parameters().iter().map(|it| (it.value.map(<[u8]>::to_vec), it.format)).collect())
     }

@@ -184,7 +184,8 @@ impl<'a> Row<'a> {
         let (column, raw) = (&self.columns[at], self.field(at));
         let type_ = &column.type_;
         let failed = |source| {
-            let words = format!("the value of column {at} ({type_}) cannot be had as {}", std::any::type_name::<T>());
+            let (name, wanted) = (type_.name(), std::any::type_name::<T>());
+            let words = format!("the value of column {at} ({name}) cannot be had as {wanted}");
             Error::invalid(words).boxed_source(source)
         };
         let accepted = T::accepts(type_);

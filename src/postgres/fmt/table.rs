@@ -17,6 +17,9 @@ pub fn write_table(mut out: impl Write, set: &ResultSet) -> io::Result<()> {
     if columns.is_empty() && set.is_empty() {
         return writeln!(out, "{}", set.tag().escape_debug());
     }
+    if columns.is_empty() {
+        return writeln!(out, "--\n({} row{})\n", set.len(), if set.len() == 1 { "" } else { "s" });
+    }
     let header: Vec<Cell> = columns.iter().map(|column| cell(column.name())).collect();
     let rows: Vec<Vec<Cell>> = set
         .rows()

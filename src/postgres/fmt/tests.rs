@@ -8,7 +8,9 @@ fn collect(columns: &[(&str, u32, u16)], rows: &[&[Option<&[u8]>]]) -> Results {
     bytes.extend(complete("SELECT 1"));
     bytes.extend(ready(b'I'));
     let mut collected = Collected::new(1 << 20);
-    tell(&bytes, |message| drop(collected.message(&message).unwrap()));
+    tell(&bytes, |message| {
+        collected.message(&message).unwrap();
+    });
     collected.finish()
 }
 
@@ -38,6 +40,7 @@ fn a_table_is_drawn_as_psql_does() {
 fn what_would_move_the_cursor_is_spelled_out() {
     let it = collect(&[("a", 25, 0)], &[&[Some("\x1b[2J\r\t\u{9b}\u{202e}x".as_bytes())]]);
     let drawn = table(&it);
+    // As psql 15 shows them, but for the last, which it lets through.
     assert!(drawn.contains("\\x1B[2J\\r"), "{drawn}");
     assert!(!drawn.contains(['\x1b', '\r', '\t', '\u{9b}', '\u{202e}']), "{}", drawn.escape_debug());
 }

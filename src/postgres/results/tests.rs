@@ -122,8 +122,17 @@ fn rows_that_are_given_away_are_not_kept() {
     tell(&bytes, |message| flows.push(collected.message(&message).unwrap()));
     assert_eq!(receiver.iter().take(500).collect::<Vec<_>>(), (0..500).collect::<Vec<_>>());
     assert_eq!(flows.iter().filter(|flow| **flow == Flow::Hold).count(), 1);
+    assert!(collected.size() < 1_000, "{} bytes are held", collected.size());
     let it = collected.finish();
     assert_eq!((it.rows().len(), it.affected()), (0, 500));
+}
+
+#[test]
+fn a_callback_that_fails_ends_it() {
+    let on_row: OnRow = Box::new(|_| Err("no more".into()));
+    let bytes = [described(&[("a", 23, 0)]), texts(&["1"])].concat();
+    let end = collect_with(&bytes, Collected::new(1_000).with_rows(on_row));
+    assert!(matches!(end, Err(Stopped::Callback(error)) if error.to_string() == "no more"));
 }
 
 #[test]

@@ -299,6 +299,7 @@ impl Postgres {
         let around = surroundings::Surroundings { variable };
         around.complete(&mut said)?;
         let mut settings = options::judge(&said)?;
+        settings.parameters = around.parameters();
         settings.check()?;
         around.passwords(&said, &mut settings)?;
         Ok(Self { settings: settings.into() })

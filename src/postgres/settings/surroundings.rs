@@ -67,6 +67,16 @@ impl Surroundings<'_> {
         Ok(())
     }
 
+    /// Settings of the session that have variables and no keywords.
+    pub(super) fn parameters(&self) -> Vec<(String, String)> {
+        let named = [("PGDATESTYLE", "datestyle"), ("PGTZ", "timezone"), ("PGGEQO", "geqo")];
+        let said = named.into_iter().filter_map(|(variable, name)| Some((name, self.get(variable)?)));
+        // As libpq: the word for what the server has by itself.
+        said.filter(|(_, value)| !value.eq_ignore_ascii_case("default"))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
     /// `[service]`, and `keyword=value` below it, one a line. The user's own file, then the system's.
     fn add_service(&self, service: &str, said: &mut Said) -> Result<(), Error> {
         let own = match self.get("PGSERVICEFILE") {

@@ -139,6 +139,8 @@ fn variables_say_what_the_text_does_not() {
     let it = db.settings();
     assert_eq!((places(it), &*it.user, password(it, 0)), (vec!["h:9".to_owned()], "me", Some("other")));
     assert_eq!((it.database(), it.ssl.mode), ("x", SslMode::Prefer));
+    let db = parse_with("", &[("PGTZ", "UTC"), ("PGGEQO", "Default")]).unwrap();
+    assert_eq!(db.settings().parameters, [("timezone".to_owned(), "UTC".to_owned())]);
     assert_eq!(parse_with("", &[("PGREQUIRESSL", "1")]).unwrap().settings().ssl.mode, SslMode::Require);
 }
 
@@ -240,4 +242,101 @@ fn an_address_is_judged_when_it_is_used() {
     }
     assert!(Postgres::at("h", "db").settings().check().is_err(), "nobody is no user");
     assert!(Postgres::at("h", "d\0b").user("u", "").settings().check().is_err(), "NUL ends a name");
+}
+
+/// Where `psql` goes with this connection string and these variables, and nothing else; nowhere if it does not like them.
+fn tried_by_psql(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    // What Debian has in the path chooses a server by itself, and tells libpq.
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut real: Vec<_> = versions.map(|entry| entry.path().join("bin/psql")).filter(|path| path.exists()).collect();
+    real.sort();
+    let mut command = std::process::Command::new(real.pop().unwrap_or_else(|| "psql".into()));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
+    command.env("HOME", "/none/such").env("PGSYSCONFDIR", "/none/such").envs(variables.iter().copied());
+    // A text without a sign in it would be a database's name.
+    let output = command.args(["--no-psqlrc", "--no-password", "--command=", "--dbname", text]).output();
+    let output = output.expect("psql must be there: apt-get install postgresql-client");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let mut tried: Vec<String> = Vec::new();
+    for line in said.lines() {
+        let parts: Vec<_> = line.split('"').collect();
+        if line.contains("connection to server on socket") {
+            tried.push(parts[1].to_owned());
+        } else if line.contains("connection to server at") {
+            let port = line.split("port ").nth(1).and_then(|rest| rest.split(" failed").next()).unwrap().trim();
+            let host = if parts[1].contains(':') { format!("[{}]", parts[1]) } else { parts[1].to_owned() };
+            tried.push(format!("{host}:{port}"));
+        }
+    }
+    assert!(!output.status.success(), "{text}: nobody listens there, and yet psql says {said}");
+    // A name has more than one address.
+    tried.dedup();
+    tried
+}
+
+/// Places as libpq names them: by the address where there is one.
+fn reached(settings: &Settings) -> Vec<String> {
+    let named = |host: &Host| match &host.place {
+        Place::Host { address: Some(address), .. } => std::net::SocketAddr::new(*address, host.port).to_string(),
+        _ => host.to_string(),
+    };
+    settings.hosts.iter().map(named).collect()
+}
+
+#[test]
+fn libpq_goes_to_the_same_places() {
+    let cases: &[(&str, &[(&str, &str)])] = &[
+        ("postgres://127.0.0.1:1", &[]),
+        ("postgresql://u:p@127.0.0.1:1/db", &[]),
+        ("postgres://127.0.0.1:1,[::1]:2,localhost:3/db", &[]),
+        ("postgres://127.0.0.1,[::1]/?port=1", &[]),
+        ("postgres://127.0.0.1:1,[::1]/?port=1,2,3", &[]),
+        ("postgres://%2Fnone%2Fsuch:7/db", &[]),
+        ("postgres:///db?host=/none/such", &[]),
+        ("postgres:///?host=/none/such,127.0.0.1&port=1", &[]),
+        ("postgres://?host=/none/such&", &[]),
+        ("postgres://u@/db?host=/none/such&user=x", &[]),
+        ("postgres://127.0.0.1:1?ssl=true&x", &[]),
+        ("postgres://127.0.0.1:1?host=", &[("PGPORT", "2"), ("PGHOST", "/none/such")]),
+        ("postgres://127.0.0.1:1?port=2=3", &[]),
+        ("postgres://127.0.0.1:1?colour=blue", &[]),
+        ("postgres://127.0.0.1:1/a%zz", &[]),
+        ("postgres://127.0.0.1:1/a%00", &[]),
+        ("postgres://[]:1/", &[]),
+        ("postgres://[::1:1/", &[]),
+        ("postgres://[::1]x:1/", &[]),
+        ("postgres://127.0.0.1:0/", &[]),
+        ("postgres://127.0.0.1:65536/", &[]),
+        ("postgres://127.0.0.1:1x/", &[]),
+        ("postgres://127.0.0.1:%31/", &[]),
+        ("postgres://127.0.0.1:1/?sslmode=never", &[]),
+        ("host=127.0.0.1 port=1", &[]),
+        ("host = 127.0.0.1 port =1", &[]),
+        ("host=127.0.0.1,localhost port=1,", &[("PGPORT", "9")]),
+        ("host=127.0.0.1,localhost port=1,2,3", &[]),
+        ("host='127.0.0.1' port='1' dbname='a\\'b\\\\' user=a\\ b", &[]),
+        ("host=127.0.0.1 port=' 1 '", &[]),
+        ("host=127.0.0.1 port=1 port=2", &[]),
+        ("host=127.0.0.1 port=1 dbname='a", &[]),
+        ("host=127.0.0.1 port=1 dbname", &[]),
+        ("host=127.0.0.1 port=1 =x", &[]),
+        ("host=x hostaddr=127.0.0.1 port=1", &[]),
+        ("hostaddr=127.0.0.1,::1 port=1", &[]),
+        ("host=x,y hostaddr=127.0.0.1 port=1", &[]),
+        ("hostaddr=nowhere port=1", &[]),
+        ("host=/none/such port=7 sslmode=''", &[]),
+        ("host=/none/such port=7 target_session_attrs=primary channel_binding=disable", &[]),
+        ("host=/none/such port=7 target_session_attrs=slave", &[]),
+        ("host=/none/such port=7 channel_binding=x", &[]),
+        ("host=/none/such port=7 service=none", &[]),
+        ("host=/none/such port=7", &[("PGSSLMODE", "x")]),
+        ("dbname=db", &[("PGHOST", "/none/such"), ("PGPORT", "7")]),
+        ("dbname=db", &[("PGHOST", "127.0.0.1,/none/such"), ("PGPORT", "1,2")]),
+        ("port=3 user=x", &[("PGHOSTADDR", "127.0.0.1")]),
+        ("host=/none/such user=x", &[("PGPORT", "x")]),
+    ];
+    for (text, variables) in cases {
+        let ours = parse_with(text, variables).map(|db| reached(db.settings())).unwrap_or_default();
+        assert_eq!(ours, tried_by_psql(text, variables), "{text} with {variables:?}");
+    }
 }

@@ -224,7 +224,9 @@ fn what_is_wrong_with_a_statement_is_told_when_it_is_sent() {
     assert!(Postgres::at("", "db").user("me", "").query("a").check().is_err(), "there is no host");
     let many = vec![0_u8; 65_536].into_iter().map(|_| Box::new(1_i32) as super::super::BoxedValue).collect::<Vec<_>>();
     assert!(db().execute("a", many).check().is_err(), "65,536 values");
-    assert!(db().execute("a", (1,)).check().is_ok());
+    let it = db().execute("a", (1,));
+    assert!(it.check().is_ok());
+    assert_eq!(**it.settings(), **db().settings(), "connections are shared by equal settings");
     let shown = format!("{:?}", db().execute("SELECT 'hunter2'", ("hunter2",)));
     assert!(!shown.contains("hunter2"), "{shown}");
 }
