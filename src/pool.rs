@@ -11,6 +11,8 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::error::ErrorKind;
+#[cfg(feature = "postgres")]
+use crate::postgres;
 use crate::protocols::ExchangeId;
 use crate::reactor::{Key, Moment};
 use crate::route::RouteKey;
@@ -101,6 +103,10 @@ pub(crate) struct Connection {
     pub(crate) dirty: bool,
     /// The exchange on it waits at the server, and nothing is to wait behind it.
     pub(crate) alone: bool,
+    /// Exchanges that go on where they were, before any others are sent.
+    pub(crate) again: VecDeque<ExchangeId>,
+    #[cfg(feature = "postgres")]
+    pub(crate) postgres: Option<Box<postgres::Server>>,
     /// Why the server did not let it in, in its words.
     pub(crate) words: Option<(ErrorKind, String)>,
     /// How many times exchanges on it wait for the program: to read on, to have more to send.
@@ -308,6 +314,9 @@ impl Pool {
             used: false,
             dirty: false,
             alone: false,
+            again: VecDeque::new(),
+            #[cfg(feature = "postgres")]
+            postgres: None,
             words: None,
             waits: 0,
             dialed: now,
@@ -400,6 +409,12 @@ impl Pool {
         self.unrest(connection);
         self.connections[connection].state = State::Closing;
         Some(connection)
+    }
+
+    /// It takes nothing any more, and is about to close.
+    pub(crate) fn retire(&mut self, connection: usize) {
+        self.unrest(connection);
+        self.connections[connection].state = State::Closing;
     }
 
     /// It is idle no more.

@@ -1,9 +1,11 @@
 //! What a route is: the requests that may share a connection. Two that name another server, speak another protocol or
 //! another version of it, or are somebody else there, never do. Keeps no books: those are `pool`'s.
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 use std::sync::Arc;
 
+#[cfg(feature = "postgres")]
+use crate::postgres;
 use crate::reactor::Address;
 #[cfg(feature = "redis")]
 use crate::redis;
@@ -29,6 +31,9 @@ pub(crate) enum Dialect {
     },
     #[cfg(feature = "redis")]
     Redis(Arc<redis::Settings>),
+    /// One of the hosts of these settings, by its place among them.
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<postgres::Settings>, usize),
 }
 
 impl RouteKey {
@@ -45,6 +50,25 @@ impl RouteKey {
             redis::Place::Socket(path) => (path.display().to_string(), 0, Some(Address::Unix(path.clone()))),
         };
         Self { dialect: Dialect::Redis(Arc::clone(settings)), host, port, address: address.or(socket) }
+    }
+
+    /// One of several hosts. `address`: in place of what the settings say.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn postgres(settings: &Arc<postgres::Settings>, host: usize, address: Option<Address>) -> Self {
+        let dialect = Dialect::Postgres(Arc::clone(settings), host);
+        let Some(host) = settings.hosts.get(host) else {
+            return Self { dialect, host: String::new(), port: 0, address };
+        };
+        let known = match &host.place {
+            postgres::Place::Host { address: Some(ip), .. } => Some(Address::Tcp((*ip, host.port).into())),
+            postgres::Place::Host { .. } => None,
+            postgres::Place::Socket(_) => host.socket().map(Address::Unix),
+        };
+        let name = match &host.place {
+            postgres::Place::Host { name, .. } => name.clone(),
+            postgres::Place::Socket(folder) => folder.display().to_string(),
+        };
+        Self { dialect, host: name, port: host.port, address: address.or(known) }
     }
 
     /// Whom errors name.
@@ -81,6 +105,11 @@ impl Dialect {
             Dialect::Http { tls: false, .. } => None,
             #[cfg(feature = "redis")]
             Dialect::Redis(settings) => settings.tls.then_some(&[]),
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => {
+                let direct = settings.ssl.negotiation == postgres::SslNegotiation::Direct;
+                (direct && settings.ssl.mode >= postgres::SslMode::Require).then_some(&[b"postgresql"])
+            }
         }
     }
 }

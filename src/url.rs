@@ -23,6 +23,8 @@ pub(crate) enum Scheme {
     Redis,
     #[cfg(all(feature = "redis", feature = "tls"))]
     Rediss,
+    #[cfg(feature = "postgres")]
+    Postgres,
 }
 
 impl Scheme {
@@ -35,6 +37,8 @@ impl Scheme {
             Scheme::Redis => 6379,
             #[cfg(all(feature = "redis", feature = "tls"))]
             Scheme::Rediss => 6379,
+            #[cfg(feature = "postgres")]
+            Scheme::Postgres => 5432,
         }
     }
 
@@ -47,6 +51,8 @@ impl Scheme {
             Scheme::Redis => "redis",
             #[cfg(all(feature = "redis", feature = "tls"))]
             Scheme::Rediss => "rediss",
+            #[cfg(feature = "postgres")]
+            Scheme::Postgres => "postgres",
         }
     }
 }
@@ -84,7 +90,7 @@ impl Url {
     }
 
     /// Where a database is: without what a secret may stand in. `target` begins with a slash.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "postgres", feature = "redis"))]
     pub(crate) fn of_database(scheme: Scheme, host: &str, port: u16, target: String) -> Self {
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         Self { scheme, host, port, target }

@@ -189,7 +189,7 @@ fn a_session_keeps_its_connection_to_itself() {
     must_end(|| {
         let peer = Peer::echo();
         let mut client = Client::builder().workers(1).build().unwrap();
-        let session = client.open(&peer.url("/")).unwrap();
+        let session = client.open(peer.url("/")).unwrap();
         for number in 0..20 {
             session.send(Request::get(peer.url(&format!("/session/{number}")))).unwrap();
             client.get(peer.url(&format!("/pool/{number}"))).unwrap();
@@ -209,7 +209,7 @@ fn a_session_keeps_its_connection_to_itself() {
         drop(session);
         client.turn(Some(Duration::ZERO)).unwrap();
         client.turn(Some(Duration::ZERO)).unwrap();
-        let session = client.open(&peer.url("/")).unwrap();
+        let session = client.open(peer.url("/")).unwrap();
         session.send(Request::get(peer.url("/again"))).unwrap();
         assert_eq!(fetch(&mut client).len(), 1);
         assert_eq!(peer.connections(), 2);
@@ -222,7 +222,7 @@ fn a_session_that_lost_its_connection_fails_what_it_is_given_and_tries_nothing_a
     must_end(|| {
         let peer = stale();
         let mut client = Client::new().unwrap();
-        let session = client.open(&peer.url("/")).unwrap();
+        let session = client.open(peer.url("/")).unwrap();
         for _ in 0..4 {
             session.send(Request::get(peer.url("/"))).unwrap();
         }
@@ -242,7 +242,7 @@ fn a_session_stays_with_its_server() {
     must_end(|| {
         let (one, two) = (Peer::echo(), Peer::echo());
         let mut client = Client::new().unwrap();
-        let session = client.open(&one.url("/")).unwrap();
+        let session = client.open(one.url("/")).unwrap();
         session.send(Request::get(two.url("/"))).unwrap();
         assert_eq!(kinds(&fetch(&mut client)), [Some(ErrorKind::InvalidRequest)]);
         assert_eq!(two.connections(), 0);
@@ -464,7 +464,7 @@ fn a_session_keeps_the_connection_that_it_took_from_the_pool() {
         let mut client = builder.build().unwrap();
         client.get(peer.url("/first")).unwrap();
         fetch(&mut client);
-        let session = client.open(&peer.url("/")).unwrap();
+        let session = client.open(peer.url("/")).unwrap();
         // Longer than the pool keeps what nobody uses.
         for _ in 0..10 {
             client.turn(Some(Duration::from_millis(30))).unwrap();

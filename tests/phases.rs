@@ -169,7 +169,7 @@ fn after_a_417_the_request_is_sent_again_without_the_question() {
             assert!(seen.iter().all(|seen| seen.field("x-a") == Some("1")));
             assert_eq!((seen[0].field("expect"), seen[1].field("expect")), (Some("100-continue"), None));
             // A session has one connection, and nothing on it is tried again.
-            let session = client.open(&peer.url("/")).unwrap();
+            let session = client.open(peer.url("/")).unwrap();
             session.send(Request::put(peer.url("/")).body("the body").expect_continue()).unwrap();
             assert_eq!(fetch_one(&mut client).expect("it was answered").status().as_u16(), 417);
             // A 417 that comes to somebody who asked nothing is an answer like any other.

@@ -455,7 +455,7 @@ fn a_session_sends_bodies_piece_by_piece_down_its_connection() {
     must_end(|| {
         let peer = Peer::echo();
         let mut client = Client::builder().workers(4).build().unwrap();
-        let session = client.open(&peer.url("/")).unwrap();
+        let session = client.open(peer.url("/")).unwrap();
         for number in 0..3 {
             let (_, writer) = session.upload(Request::put(peer.url(&format!("/{number}"))), None).unwrap();
             session.send(Request::get(peer.url("/between"))).unwrap();

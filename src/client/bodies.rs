@@ -123,12 +123,7 @@ impl Core {
         exchange.tell_progress();
         match taken {
             Ok(Flow::Hold) => {
-                let before = exchange.waits();
-                if let Some(streams) = &mut exchange.request.streams {
-                    streams.held = true;
-                }
-                let after = exchange.waits();
-                self.waiting(at.tag as usize, before, after);
+                self.hold(at, id);
                 Ok(Flow::Hold)
             }
             Ok(Flow::Cancel) => {
@@ -138,6 +133,15 @@ impl Core {
             Ok(flow) => Ok(flow),
             Err(trouble) => Err(self.spoiled(at, id, trouble)),
         }
+    }
+
+    /// The program wants no more of an answer for now.
+    pub(super) fn hold(&mut self, at: At, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let before = exchange.waits();
+        exchange.request.streams.get_or_insert_default().held = true;
+        let after = exchange.waits();
+        self.waiting(at.tag as usize, before, after);
     }
 
     /// So many more bytes are kept of an answer, of which there are so many already. `Err`: there is no room, and the
@@ -202,7 +206,14 @@ impl Core {
 
     /// Ends an exchange in the middle of an event. Not through `give_up`: the answer to the event is what takes it off the
     /// connection.
-    fn drop_off(&mut self, at: At, id: ExchangeId, kind: ErrorKind, detail: String, source: Option<BoxError>) {
+    pub(super) fn drop_off(
+        &mut self,
+        at: At,
+        id: ExchangeId,
+        kind: ErrorKind,
+        detail: String,
+        source: Option<BoxError>,
+    ) {
         if let Some(exchange) = self.exchanges.remove(id) {
             self.left(at.tag as usize, exchange.waits());
             self.fail_with(exchange, kind, detail, source, at.now);

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 #[cfg(feature = "redis")]
 use super::replies::Replies;
+#[cfg(feature = "postgres")]
+use crate::postgres;
 #[cfg(feature = "redis")]
 use crate::protocols::redis::Value;
 use crate::protocols::semantics::{Fields, ResponseHead};
@@ -30,6 +32,8 @@ enum Said {
     Http(Http),
     #[cfg(feature = "redis")]
     Redis(Replies),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<postgres::Collected>),
 }
 
 #[derive(Default)]
@@ -75,6 +79,34 @@ impl Collected {
         }
     }
 
+    #[cfg(feature = "postgres")]
+    pub(super) fn results(&self) -> Option<&postgres::Results> {
+        match &self.said {
+            Said::Postgres(collected) => Some(collected.results()),
+            _ => None,
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(super) fn take_results(&mut self) -> postgres::Results {
+        match &mut self.said {
+            Said::Postgres(collected) => collected.take(),
+            _ => postgres::Results::default(),
+        }
+    }
+
+    /// The results, which begin with this, and are limited to so many bytes.
+    #[cfg(feature = "postgres")]
+    pub(super) fn results_mut(&mut self, limit: usize) -> &mut postgres::Collected {
+        if !matches!(self.said, Said::Postgres(_)) {
+            self.said = Said::Postgres(Box::new(postgres::Collected::new(limit)));
+        }
+        match &mut self.said {
+            Said::Postgres(collected) => collected,
+            _ => unreachable!("it was made just now"),
+        }
+    }
+
     #[cfg(feature = "redis")]
     pub(super) fn take_replies(&mut self) -> Vec<Value> {
         match &mut self.said {
@@ -102,6 +134,8 @@ impl Collected {
             Said::Http(http) => http.fields.len(),
             #[cfg(feature = "redis")]
             Said::Redis(replies) => replies.size,
+            #[cfg(feature = "postgres")]
+            Said::Postgres(collected) => collected.size(),
         };
         self.content.len() + said
     }
@@ -140,6 +174,10 @@ impl Collected {
             Said::Http(http) => Verdict::Status(http.status),
             #[cfg(feature = "redis")]
             Said::Redis(replies) => replies.verdict(),
+            #[cfg(feature = "postgres")]
+            Said::Postgres(collected) => {
+                collected.results().error().map_or(Verdict::Ok, |error| Verdict::Error(error.code()))
+            }
         }
     }
 
@@ -166,6 +204,8 @@ impl Collected {
             Said::Http(http) => http.version.unwrap_or(Version::Http11),
             #[cfg(feature = "redis")]
             Said::Redis(replies) => replies.version.unwrap_or(Version::Resp2),
+            #[cfg(feature = "postgres")]
+            Said::Postgres(_) => Version::Postgres3,
         }
     }
 }

@@ -6,18 +6,23 @@ use std::io;
 use std::time::Duration;
 
 use super::download::Sink;
-use super::exchange::{Alarms, Exchange, Exchanges, Sent, Stage, Upgrade};
+use super::exchange::{Alarms, Exchange, Exchanges, Stage, Upgrade};
 use super::outcome::{Failed, Outcome};
 use super::pings::Pings;
 use super::prepared::{Owner, Prepared};
 use super::push::{Listener, Listeners, Push};
 use super::response::{Response, Timings};
+#[cfg(feature = "postgres")]
+use super::statements;
 use super::{BoxError, RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Connection, Pool, Spoken, State, Waiting};
-use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1};
+use crate::pool::{Connection, Pool, Spoken, Waiting};
+use crate::protocols::{self, Established, ExchangeId, Replay, http1};
+#[cfg(feature = "tls")]
+use crate::reactor::Tls;
 use crate::reactor::{At, Chunk, Flow, Handler, Key, Moment, Reason, Sender};
 use crate::report::Recorder;
+use crate::route::Dialect;
 use crate::wire::{Message, Wire};
 
 pub(super) struct Core {
@@ -44,6 +49,8 @@ pub(super) struct Core {
     pub(super) races: BinaryHeap<std::cmp::Reverse<(Moment, usize)>>,
     pub(super) pings: Pings,
     pub(super) listeners: Listeners,
+    #[cfg(feature = "postgres")]
+    pub(super) known: statements::Known,
     /// Bytes collected and not yet handed over.
     pub(super) buffered: usize,
     /// Requests that ended since the queue was told.
@@ -72,6 +79,8 @@ impl Core {
             races: BinaryHeap::new(),
             pings: Pings::default(),
             listeners: Listeners::new(listener),
+            #[cfg(feature = "postgres")]
+            known: statements::Known::default(),
             buffered: 0,
             finished: 0,
         }
@@ -183,6 +192,11 @@ impl Core {
         now: Moment,
     ) {
         let Exchange { id, mut request, collected, .. } = exchange;
+        if let Some(sent) = exchange.sent
+            && self.pool.is(sent.connection, sent.key)
+        {
+            request.abandon(&mut self.pool.connections[sent.connection]);
+        }
         let sink = request.streams.as_mut().and_then(|streams| streams.sink.as_mut());
         if let Some(path) = sink.and_then(Sink::left_behind) {
             let between = if detail.is_empty() { "" } else { "; " };
@@ -249,38 +263,14 @@ impl Core {
         self.finish(id, owner.method, owner.callback, Err(failed), now);
     }
 
-    /// A connection has room, and nothing that it may send now.
-    fn pause(&mut self, connection: usize, to: &mut Sender<'_, Wire>) {
-        let Connection { route, in_flight, .. } = self.pool.connections[connection];
-        let session = self.pool.routes[route].session.as_ref().map(|session| session.released);
-        if in_flight == 0 {
-            to.set_silence(if session == Some(false) { None } else { Some(self.settings.keep_alive) });
-        }
-        if session == Some(true) && in_flight == 0 && !self.has_waiting(route) {
-            if self.pool.connections[connection].dirty {
-                // What the server keeps for it goes with it: nobody else is to find it there.
-                self.pool.connections[connection].state = State::Closing;
-                return to.close();
-            }
-            let shared = self.pool.routes[route].key.clone();
-            let shared = self.pool.route(&shared);
-            self.pool.unrest(connection);
-            self.pool.move_to(connection, shared);
-            self.pool.forget_if_unused(route);
-        }
-        self.pool.rest(connection);
-        // Somebody else may want it, or its place.
-        let route = self.pool.connections[connection].route;
-        if self.has_waiting(route) {
-            self.pool.line_up(route);
-        }
-    }
-
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
         let entry = self.pool.closed(connection);
         let in_vain = opened && entry.was_never_of_use();
-        let Connection { route, asked, handshakes, words, .. } = entry;
+        let Connection { route, asked, handshakes, words, again, .. } = entry;
+        for id in again {
+            self.interrupted(id, route, reason, now);
+        }
         match self.pool.routes[route].spoken {
             Spoken::Unknown if !opened => self.pool.speaks(route, Spoken::Unreached),
             // Whoever asked got no answer. A server that falls silent at the question is not asked again.
@@ -303,6 +293,7 @@ impl Core {
             };
             self.fail_first(route, kind, &detail, now);
         }
+        let words = words.or_else(|| refusal(&self.pool.routes[route].key.dialect, reason));
         if in_vain && let Some((kind, words)) = words {
             // It will let nobody else in either, who says the same.
             match kind {
@@ -337,6 +328,17 @@ impl Core {
         self.pool.forget_if_unused(route);
     }
 
+    /// An exchange would have gone on with a connection that is gone, which the server knows nothing of.
+    fn interrupted(&mut self, id: ExchangeId, route: usize, reason: &Reason, now: Moment) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        if self.pool.routes[route].session.is_none() && exchange.retries < SAFE_RETRIES && exchange.restart() {
+            exchange.retries += 1;
+            self.send_again(id);
+        } else if let Some(exchange) = self.exchanges.remove(id) {
+            self.fail(exchange, ErrorKind::of(reason, true), reason.to_string(), now);
+        }
+    }
+
     /// Puts an exchange back into the queue, where it stood.
     pub(super) fn send_again(&mut self, id: ExchangeId) {
         let Some(exchange) = self.exchanges.get(id) else { return };
@@ -345,6 +347,16 @@ impl Core {
         let (age, route) = (exchange.id.0, exchange.route);
         self.pool.enqueue(route, Waiting { age, id });
     }
+}
+
+/// What a login fails for, every time.
+fn refusal(dialect: &Dialect, reason: &Reason) -> Option<(ErrorKind, String)> {
+    #[cfg(feature = "postgres")]
+    if let (Dialect::Postgres(..), Reason::Protocol(protocols::Error::Violation(violation))) = (dialect, reason) {
+        return Some((statements::kind(violation), reason.to_string()));
+    }
+    let _ = (dialect, reason);
+    None
 }
 
 impl Handler<Wire> for Core {
@@ -369,118 +381,13 @@ impl Handler<Wire> for Core {
         self.machine(at.tag as usize, &established)
     }
 
+    #[cfg(feature = "tls")]
+    fn start_tls(&mut self, at: At) -> Option<(Tls, Moment)> {
+        self.tls_on_request(at)
+    }
+
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
-        let connection = at.tag as usize;
-        if !self.pool.is(connection, at.key) {
-            return to.close();
-        }
-        self.pool.asks(connection);
-        let route = self.pool.connections[connection].route;
-        if self.pool.connections[connection].state == State::Closing {
-            return to.close();
-        }
-        if self.pool.connections[connection].in_flight > 0 {
-            to.linger(Duration::ZERO);
-        }
-        while to.slots() > 0 {
-            if self.pool.connections[connection].alone {
-                if self.has_waiting(route) {
-                    self.pool.line_up(route);
-                }
-                return;
-            }
-            if !self.has_waiting(route) {
-                break;
-            }
-            let Some(Waiting { age, id }) = self.pool.routes[route].queue.front().copied() else { break };
-            if self.pool.must_yield(route, age, self.settings.workers) {
-                break;
-            }
-            let asking = self.asking(connection, id);
-            let Some(exchange) = self.exchanges.get(id) else { continue };
-            if let Err(trouble) = exchange.request.open() {
-                self.pool.routes[route].queue.pop_front();
-                if let Some(exchange) = self.exchanges.remove(id) {
-                    self.fail_with(exchange, ErrorKind::Upload, trouble.to_string(), Some(trouble.into()), at.now);
-                }
-                continue;
-            }
-            let in_parts = exchange.request.is_in_parts();
-            let waits_for = exchange.request.waits_for();
-            let alone = self.pool.connections[connection].in_flight == 0;
-            if waits_for.is_some() && !alone {
-                // Nothing is to wait behind it, and it is to wait behind nothing.
-                self.pool.line_up(route);
-                return;
-            }
-            let version = to.protocol().version();
-            match to.send(id, exchange.request.outgoing(asking.as_ref())) {
-                Ok(()) => {
-                    self.pool.routes[route].queue.pop_front();
-                    self.pool.unrest(connection);
-                    if let Some(session) = &mut self.pool.routes[route].session {
-                        session.used = true;
-                    }
-                    let entry = &mut self.pool.connections[connection];
-                    entry.used = true;
-                    entry.in_flight += 1;
-                    let made = std::mem::take(&mut entry.made);
-                    exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made, version });
-                    entry.dirty |= exchange.request.needs_session();
-                    entry.alone = waits_for.is_some();
-                    let waits = entry.waits > 0;
-                    exchange.upgrade = if asking.is_some() { Upgrade::Asks } else { Upgrade::No };
-                    if !waits {
-                        to.set_silence(match waits_for {
-                            Some(longest) => longest.map(|longest| longest.saturating_add(self.settings.timeout)),
-                            None => Some(self.settings.timeout),
-                        });
-                    }
-                    let settings = &self.settings;
-                    let timeouts = exchange.request.timeouts;
-                    let asks = exchange.request.streams.as_ref().is_some_and(|streams| streams.expect.is_some());
-                    let (stage, timeout) = match in_parts {
-                        true if asks => (Stage::Expecting, Some(settings.expect_timeout)),
-                        true => (Stage::Sending, timeouts.send.or(settings.send_timeout)),
-                        false => (Stage::Sent, timeouts.first_byte.or(settings.first_byte_timeout)),
-                    };
-                    let due = timeout.map_or(Moment::NEVER, |timeout| at.now + timeout);
-                    exchange.enter(stage, due, id, &mut self.alarms);
-                    if !in_parts {
-                        exchange.request.gave_all();
-                        exchange.tell_progress();
-                    }
-                    if asking.is_some() {
-                        self.asked(connection);
-                    }
-                }
-                // It must be alone on the connection: after the answers that are on their way.
-                Err(Refused::NotNow) => {
-                    if self.pool.connections[connection].in_flight > 0 {
-                        self.pool.line_up(route);
-                    }
-                    return;
-                }
-                Err(refused) => {
-                    self.pool.routes[route].queue.pop_front();
-                    if let Some(exchange) = self.exchanges.remove(id) {
-                        self.fail(exchange, ErrorKind::InvalidRequest, refused.to_string(), at.now);
-                    }
-                }
-            }
-        }
-        if to.slots() > 0 {
-            self.pause(connection, to);
-            return;
-        }
-        if self.pool.connections[connection].in_flight == 0 {
-            // It lets nobody in, which must not last.
-            to.set_silence(Some(self.settings.timeout));
-        }
-        if self.has_waiting(route) {
-            // It has no room, or no more: others may have.
-            self.pool.line_up(route);
-        }
+        self.fill(at, to);
     }
 
     fn chunk(&mut self, at: At, id: ExchangeId, room: usize) -> Chunk<'_> {
@@ -497,7 +404,7 @@ impl Handler<Wire> for Core {
             #[cfg(feature = "redis")]
             Message::Redis(message) => self.on_redis(at, id, message, done),
             #[cfg(feature = "postgres")]
-            Message::Postgres(_) => Flow::Cancel,
+            Message::Postgres(message) => self.on_postgres(at, id, message, done),
         }
     }
 

@@ -134,14 +134,14 @@ impl Exchange {
         }
         self.skips = 0;
         let Some(streams) = &mut self.request.streams else {
-            self.request.given = 0;
+            self.request.restart();
             return true;
         };
         if streams.upload.as_mut().is_some_and(|upload| !upload.rewind()) {
             return false;
         }
         (streams.held, streams.stalled) = (false, false);
-        self.request.given = 0;
+        self.request.restart();
         true
     }
 
@@ -232,6 +232,15 @@ impl Exchanges {
 
     pub(super) fn of_request(&self, id: RequestId) -> Option<ExchangeId> {
         self.by_request.get(&id).copied()
+    }
+
+    /// Those that were written to a connection, in the order in which they were queued.
+    #[cfg(feature = "postgres")]
+    pub(super) fn on(&self, key: Key) -> Vec<ExchangeId> {
+        let mut all: Vec<_> =
+            self.slab.iter().filter(|(_, one)| one.sent.is_some_and(|sent| sent.key == key)).collect();
+        all.sort_unstable_by_key(|(_, one)| one.id);
+        all.into_iter().map(|(index, one)| ExchangeId(u64::from(one.generation) << 32 | index as u64)).collect()
     }
 
     pub(super) fn ids(&self) -> Vec<ExchangeId> {

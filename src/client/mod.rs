@@ -22,7 +22,10 @@ mod push;
 mod replies;
 mod request;
 mod response;
+mod sending;
 mod session;
+#[cfg(feature = "postgres")]
+mod statements;
 mod target;
 mod upload;
 mod versions;

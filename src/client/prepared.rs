@@ -11,16 +11,21 @@ use super::download::{ProgressCallback, Sink};
 use super::handle::Shared;
 use super::upload::{Piece, Upload};
 use super::{Callback, RequestId};
+use crate::error::Error;
+use crate::pool::Connection;
+#[cfg(feature = "postgres")]
+use crate::postgres::{OnRow, Run};
 #[cfg(feature = "redis")]
 use crate::protocols::redis::{self, PreparedCommand};
 use crate::protocols::semantics::{self, Body, PreparedRequest};
-use crate::reactor::Address;
+use crate::protocols::{ExchangeId, Refused};
+use crate::reactor::{Address, Sender};
 #[cfg(feature = "redis")]
 use crate::redis::Exchange;
 use crate::route::RouteKey;
 use crate::url::Url;
 use crate::version::Versions;
-use crate::wire::Request;
+use crate::wire::{Request, Wire};
 
 /// Time limits of one request, where they are other than its client's.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +41,9 @@ pub(super) struct Streams {
     pub(super) upload: Option<Upload>,
     pub(super) sink: Option<Sink>,
     pub(super) progress: Option<ProgressCallback>,
+    /// Who gets the rows, until the first comes.
+    #[cfg(feature = "postgres")]
+    pub(super) on_row: Option<OnRow>,
     /// The head without `expect`. It is there as long as the server may still refuse to be asked.
     pub(super) expect: Option<PreparedRequest>,
     /// Why the body could not be had.
@@ -74,6 +82,8 @@ pub(super) enum Words {
     },
     #[cfg(feature = "redis")]
     Redis(Redis),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<Run>),
 }
 
 /// A command, or several that are sent as one.
@@ -93,6 +103,15 @@ impl Redis {
 }
 
 impl Prepared {
+    /// The server may keep something for the connection that nobody else is to find there.
+    pub(super) fn leaves_traces(&self) -> bool {
+        match &self.words {
+            #[cfg(feature = "postgres")]
+            Words::Postgres(_) => true,
+            _ => self.needs_session(),
+        }
+    }
+
     /// Whose connections it may use. `versions`: where it says nothing of them itself.
     pub(super) fn route(&self, versions: Versions) -> RouteKey {
         match &self.words {
@@ -101,17 +120,59 @@ impl Prepared {
             }
             #[cfg(feature = "redis")]
             Words::Redis(redis) => RouteKey::redis(&redis.exchange.settings, self.address.clone()),
+            #[cfg(feature = "postgres")]
+            Words::Postgres(run) => RouteKey::postgres(run.settings(), 0, self.address.clone()),
         }
     }
 
-    /// What is sent; `head` in place of its own.
-    pub(super) fn outgoing<'a>(&'a self, head: Option<&'a PreparedRequest>) -> Request<'a> {
-        match &self.words {
-            Words::Http { head: own, .. } => {
-                Request::Http(semantics::Request { head: head.unwrap_or(own), body: self.outgoing_body() })
-            }
+    /// Gives it to a connection; `head` in place of its own. `Err`: it cannot be put into the words of that server.
+    pub(super) fn send(
+        &mut self,
+        id: ExchangeId,
+        head: Option<&PreparedRequest>,
+        server: &mut Connection,
+        to: &mut Sender<'_, Wire>,
+    ) -> Result<Result<(), Refused>, Error> {
+        let body = self.outgoing_body();
+        let request = match &self.words {
+            Words::Http { head: own, .. } => Request::Http(semantics::Request { head: head.unwrap_or(own), body }),
             #[cfg(feature = "redis")]
             Words::Redis(redis) => Request::Redis(redis::Request::Prepared(redis.prepared())),
+            #[cfg(feature = "postgres")]
+            Words::Postgres(_) => return self.send_statement(id, server, to),
+        };
+        let _ = server;
+        Ok(to.send(id, request))
+    }
+
+    #[cfg(feature = "postgres")]
+    fn send_statement(
+        &mut self,
+        id: ExchangeId,
+        server: &mut Connection,
+        to: &mut Sender<'_, Wire>,
+    ) -> Result<Result<(), Refused>, Error> {
+        let (Words::Postgres(run), Some(server)) = (&mut self.words, &mut server.postgres) else {
+            return Ok(Err(Refused::Misuse("the connection speaks another protocol")));
+        };
+        run.send(&mut server.statements, |request| to.send(id, Request::Postgres(request)))
+    }
+
+    /// It is not on its connection any more: nothing of it will be told.
+    pub(super) fn abandon(&mut self, server: &mut Connection) {
+        #[cfg(feature = "postgres")]
+        if let (Words::Postgres(run), Some(server)) = (&mut self.words, &mut server.postgres) {
+            run.abandon(&mut server.statements);
+        }
+        let _ = server;
+    }
+
+    /// It is sent from its beginning, elsewhere perhaps.
+    pub(super) fn restart(&mut self) {
+        self.given = 0;
+        #[cfg(feature = "postgres")]
+        if let Words::Postgres(run) = &mut self.words {
+            run.restart();
         }
     }
 
@@ -126,6 +187,8 @@ impl Prepared {
             Words::Http { .. } => None,
             #[cfg(feature = "redis")]
             Words::Redis(redis) => redis.exchange.class.wait.limit(),
+            #[cfg(feature = "postgres")]
+            Words::Postgres(_) => None,
         }
     }
 
@@ -135,6 +198,8 @@ impl Prepared {
             Words::Http { .. } => false,
             #[cfg(feature = "redis")]
             Words::Redis(redis) => redis.exchange.class.session,
+            #[cfg(feature = "postgres")]
+            Words::Postgres(_) => false,
         }
     }
 
@@ -144,6 +209,9 @@ impl Prepared {
             Words::Http { head, .. } => head.is_idempotent(),
             #[cfg(feature = "redis")]
             Words::Redis(redis) => redis.exchange.class.read_only,
+            // What a statement does is not known.
+            #[cfg(feature = "postgres")]
+            Words::Postgres(_) => false,
         }
     }
 
@@ -151,8 +219,8 @@ impl Prepared {
     pub(super) fn head(&self) -> Option<&PreparedRequest> {
         match &self.words {
             Words::Http { head, .. } => Some(head),
-            #[cfg(feature = "redis")]
-            Words::Redis(_) => None,
+            #[cfg(any(feature = "postgres", feature = "redis"))]
+            _ => None,
         }
     }
 
@@ -160,8 +228,8 @@ impl Prepared {
     pub(super) fn may_upgrade(&self) -> bool {
         match &self.words {
             Words::Http { head, may_upgrade, .. } => *may_upgrade && head.is_idempotent(),
-            #[cfg(feature = "redis")]
-            Words::Redis(_) => false,
+            #[cfg(any(feature = "postgres", feature = "redis"))]
+            _ => false,
         }
     }
 
@@ -169,8 +237,8 @@ impl Prepared {
     pub(super) fn set_head(&mut self, plain: PreparedRequest) {
         match &mut self.words {
             Words::Http { head, .. } => *head = plain,
-            #[cfg(feature = "redis")]
-            Words::Redis(_) => {}
+            #[cfg(any(feature = "postgres", feature = "redis"))]
+            _ => {}
         }
     }
 

@@ -307,6 +307,8 @@ impl Core {
             Dialect::Http { .. } => usize::from(self.settings.pipeline),
             #[cfg(feature = "redis")]
             Dialect::Redis(settings) => usize::from(settings.pipeline),
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => usize::from(settings.pipeline),
         }
     }
 
@@ -377,7 +379,7 @@ impl Core {
 
     /// Begins to connect, with TLS where the scheme wants it.
     fn begin(
-        &self,
+        &mut self,
         connection: usize,
         address: &Address,
         deadline: Moment,
@@ -385,9 +387,9 @@ impl Core {
     ) -> io::Result<Key> {
         #[cfg(feature = "tls")]
         {
-            let key = &self.pool.routes[self.pool.connections[connection].route].key;
+            let key = &self.pool.routes[self.pool.connections[connection].route].key.clone();
             if let Some(alpn) = key.dialect.alpn() {
-                let tls = self.settings.tls.connect(&key.host, alpn);
+                let tls = self.tls(key).and_then(|settings| settings.connect(&key.host, alpn));
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
                 return reactor.connect_tls(address, &tls, connection as u64, deadline);
             }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::core::Core;
+#[cfg(feature = "postgres")]
+use super::statements;
 use crate::error::{Error, ErrorKind};
 #[cfg(feature = "postgres")]
 use crate::protocols::postgres;
@@ -56,8 +58,6 @@ impl<'a> Push<'a> {
             #[cfg(feature = "redis")]
             Message::Redis(_) => None,
             #[cfg(feature = "postgres")]
-            Message::Postgres(postgres::Message::Key(_)) => None,
-            #[cfg(feature = "postgres")]
             Message::Postgres(message) => Some(Push::Postgres(message)),
         }
     }
@@ -77,6 +77,16 @@ impl Core {
         {
             entry.words = Some(turned_away(error));
             return;
+        }
+        #[cfg(feature = "postgres")]
+        if let Message::Postgres(message) = &message {
+            if let postgres::Message::Error(error) = message {
+                entry.words = Some(statements::turned_away(*error));
+                return;
+            }
+            if entry.postgres.as_mut().is_some_and(|server| server.hears(message)) {
+                return;
+            }
         }
         let route = entry.route;
         if let Some(push) = Push::of(message) {

@@ -19,6 +19,8 @@ use super::upload::{Segment, Upload};
 use super::writer::{self, BodyWriter};
 use super::{BoxError, Callback, Client, Outcome};
 use crate::error::Error;
+#[cfg(feature = "postgres")]
+use crate::postgres::Statement;
 use crate::protocols::semantics::PreparedRequest;
 use crate::reactor::{Address, Flow};
 #[cfg(feature = "redis")]
@@ -53,6 +55,8 @@ enum Asked {
     Http(Box<Http>),
     #[cfg(feature = "redis")]
     Redis(Arc<Exchange>),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<Statement>),
 }
 
 struct Http {
@@ -108,6 +112,8 @@ impl Request {
             Asked::Http(http) => change(http),
             #[cfg(feature = "redis")]
             Asked::Redis(_) => self.wrong = Some("a command of Redis has none of what belongs to HTTP".to_owned()),
+            #[cfg(feature = "postgres")]
+            Asked::Postgres(_) => self.wrong = Some("a statement has none of what belongs to HTTP".to_owned()),
         }
         self
     }
@@ -234,6 +240,20 @@ impl Request {
         self
     }
 
+    /// Hands the rows of a statement to this, one by one as they come, and keeps none of them: the limits for collected
+    /// answers do not count. It runs inside the client's turn. [`Flow::Hold`] takes this row and wants no more until
+    /// [`Client::resume`](crate::Client::resume) or [`Handle::resume`](crate::Handle::resume): nothing more is read from the
+    /// connection meanwhile, and the server stops when what lies between is full. [`Flow::Cancel`] ends the request as
+    /// cancelled, and an error with [`ErrorKind::Callback`](crate::ErrorKind::Callback).
+    #[cfg(feature = "postgres")]
+    pub fn on_row<E: Into<BoxError>>(
+        mut self,
+        mut callback: impl FnMut(crate::postgres::Row<'_>) -> Result<Flow, E> + Send + 'static,
+    ) -> Self {
+        self.streams().on_row = Some(Box::new(move |row| callback(row).map_err(Into::into)));
+        self
+    }
+
     /// Writes the body of the answer to a file, whatever its status: created or cut to nothing when the head comes, written
     /// in place as the body comes, inside turns. A request that fails before that leaves the file as it was; one that fails
     /// after it leaves what came, and its error says how much. What is kept in memory is as with
@@ -348,7 +368,9 @@ impl Request {
         let method = match self.asked {
             Asked::Http(http) => http.method,
             #[cfg(feature = "redis")]
-            Asked::Redis(exchange) => method(&exchange),
+            Asked::Redis(exchange) => method(&exchange.name),
+            #[cfg(feature = "postgres")]
+            Asked::Postgres(statement) => method(statement.name()),
         };
         Owner { method, meta: self.meta, callback: self.callback }
     }
@@ -364,6 +386,8 @@ impl Request {
             }
             #[cfg(feature = "redis")]
             Asked::Redis(_) => {}
+            #[cfg(feature = "postgres")]
+            Asked::Postgres(_) => {}
         }
         (self.streams, self.meta, self.callback) = (streams, meta, callback);
     }
@@ -384,7 +408,13 @@ impl Request {
                     return Err(Error::invalid("a command of Redis has no body: give it as an argument"));
                 }
                 let words = prepared::Redis { exchange: Arc::clone(exchange), whole: false };
-                (Words::Redis(words), method(exchange), exchange.settings.url(), Vec::new())
+                (Words::Redis(words), method(&exchange.name), exchange.settings.url(), Vec::new())
+            }
+            #[cfg(feature = "postgres")]
+            Asked::Postgres(statement) => {
+                statement.check()?;
+                let run = Box::new(statement.run());
+                (Words::Postgres(run), method(statement.name()), statement.settings().url(), Vec::new())
             }
         };
         Ok(Prepared {
@@ -450,9 +480,16 @@ impl Http {
 }
 
 /// The name of a command stands where HTTP has a method.
-#[cfg(feature = "redis")]
-fn method(exchange: &Exchange) -> Method {
-    Method::from_bytes(exchange.name.replace(' ', "-").as_bytes()).unwrap_or(Method::OPTIONS)
+#[cfg(any(feature = "postgres", feature = "redis"))]
+fn method(name: &str) -> Method {
+    Method::from_bytes(name.replace(' ', "-").as_bytes()).unwrap_or(Method::OPTIONS)
+}
+
+#[cfg(feature = "postgres")]
+impl From<Statement> for Request {
+    fn from(statement: Statement) -> Self {
+        Self::asking(Asked::Postgres(Box::new(statement)))
+    }
 }
 
 #[cfg(feature = "redis")]
@@ -512,6 +549,8 @@ impl fmt::Debug for Request {
             }
             #[cfg(feature = "redis")]
             Asked::Redis(exchange) => f.debug_tuple("Request").field(&exchange.name).finish(),
+            #[cfg(feature = "postgres")]
+            Asked::Postgres(statement) => f.debug_tuple("Request").field(statement).finish(),
         }
     }
 }

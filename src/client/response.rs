@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 
 use super::RequestId;
 use super::collected::{Collected, header_map};
+#[cfg(feature = "postgres")]
+use crate::postgres;
 #[cfg(feature = "redis")]
 use crate::redis;
 use crate::url::Url;
@@ -158,6 +160,24 @@ impl Response {
     #[cfg(feature = "redis")]
     pub fn into_replies(mut self) -> Vec<redis::Value> {
         self.collected.take_replies()
+    }
+
+    /// What PostgreSQL answered: the results of all statements of the request, and its error if it failed.
+    #[cfg(feature = "postgres")]
+    pub fn results(&self) -> Option<&postgres::Results> {
+        self.collected.results()
+    }
+
+    /// The rows of the first result that PostgreSQL answered.
+    #[cfg(feature = "postgres")]
+    pub fn rows(&self) -> impl Iterator<Item = postgres::Row<'_>> {
+        self.results().into_iter().flat_map(postgres::Results::rows)
+    }
+
+    /// What PostgreSQL answered, taken out; with nothing in it where somebody else answered.
+    #[cfg(feature = "postgres")]
+    pub fn into_results(mut self) -> postgres::Results {
+        self.collected.take_results()
     }
 
     /// How long it took.

@@ -1,6 +1,8 @@
 //! What a connection can lead to: whatever names a server and says who one is there.
 
 use crate::error::Error;
+#[cfg(feature = "postgres")]
+use crate::postgres::Postgres;
 #[cfg(feature = "redis")]
 use crate::redis::Redis;
 use crate::route::RouteKey;
@@ -17,6 +19,8 @@ enum Kind {
     Url(Secret),
     #[cfg(feature = "redis")]
     Redis(Redis),
+    #[cfg(feature = "postgres")]
+    Postgres(Postgres),
 }
 
 /// A URL may hold a password.
@@ -35,11 +39,20 @@ impl Target {
         match self.0 {
             #[cfg(feature = "redis")]
             Kind::Url(Secret(url)) if Redis::is_url(&url) => Ok(RouteKey::redis(Redis::parse(&url)?.settings(), None)),
+            #[cfg(feature = "postgres")]
+            Kind::Url(Secret(url)) if Postgres::is_url(&url) => {
+                Ok(RouteKey::postgres(Postgres::parse(&url)?.settings(), 0, None))
+            }
             Kind::Url(Secret(url)) => Ok(RouteKey::http(&Url::parse(&url)?, None, versions)),
             #[cfg(feature = "redis")]
             Kind::Redis(redis) => {
                 redis.check()?;
                 Ok(RouteKey::redis(redis.settings(), None))
+            }
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(postgres) => {
+                postgres.settings().check()?;
+                Ok(RouteKey::postgres(postgres.settings(), 0, None))
             }
         }
     }
@@ -60,6 +73,20 @@ impl From<&String> for Target {
 impl From<String> for Target {
     fn from(url: String) -> Self {
         Self(Kind::Url(Secret(url)))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<&Postgres> for Target {
+    fn from(postgres: &Postgres) -> Self {
+        Self(Kind::Postgres(postgres.clone()))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<Postgres> for Target {
+    fn from(postgres: Postgres) -> Self {
+        Self(Kind::Postgres(postgres))
     }
 }
 

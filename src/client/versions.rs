@@ -6,6 +6,9 @@
 
 use super::core::Core;
 use super::exchange::Upgrade;
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
+
 use crate::error::ErrorKind;
 use crate::pool::Spoken;
 #[cfg(feature = "http2")]
@@ -24,6 +27,11 @@ impl Core {
             Dialect::Http { tls, versions } => (*tls, *versions),
             #[cfg(feature = "redis")]
             Dialect::Redis(settings) => return Wire::Redis(Box::new(settings.machine())),
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, host) => {
+                let (settings, host) = (Arc::clone(settings), *host);
+                return self.postgres_machine(connection, &settings, host);
+            }
         };
         let chosen = versions.begin_with_http2(established);
         let assumed = entry.key.dialect.may_upgrade() && entry.spoken == Spoken::Http2;

@@ -4,14 +4,12 @@
 //! [`Postgres`] says where and who, [`Statement`] what, [`Results`] what came of it. `settings` reads what people write for
 //! libpq, `statement` knows the order of the messages, `results` keeps what came, `text` and `fmt` turn it into words.
 
-// What the client drives of it; the client itself is the other half of this feature.
-#![cfg_attr(not(test), allow(dead_code))]
-
 mod binary;
 pub mod fmt;
 mod parameters;
 mod results;
 mod row;
+mod server;
 mod server_error;
 mod settings;
 mod statement;
@@ -22,10 +20,14 @@ mod text;
 pub use parameters::{BoxedValue, Parameters, ToParams};
 pub use postgres_types as types;
 pub use postgres_types::{FromSql, FromSqlOwned, ToSql, Type};
+pub(crate) use results::{Collected, OnRow, Stopped};
 pub use results::{ResultSet, Results};
 pub use row::{Column, Index, Row, Value};
+pub(crate) use server::Server;
 pub use server_error::{ServerError, sqlstate};
 pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};
+pub(crate) use settings::{Place, Secret, Settings};
 pub use statement::Statement;
+pub(crate) use statement::{Cache, Run, Then};
 
 pub use crate::protocols::postgres::{Limits, Transaction};

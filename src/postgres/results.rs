@@ -169,20 +169,24 @@ impl Collected {
         Self { results: Results::default(), open: false, on_row: None, size: 0, limit }
     }
 
-    /// Gives rows away as they come and keeps none.
-    pub(crate) fn with_rows(mut self, on_row: OnRow) -> Self {
-        self.on_row = Some(on_row);
-        self
-    }
-
     /// Memory that it holds, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
 
     /// What came so far.
-    pub(crate) fn finish(self) -> Results {
-        self.results
+    pub(crate) fn results(&self) -> &Results {
+        &self.results
+    }
+
+    /// The same, taken out.
+    pub(crate) fn take(&mut self) -> Results {
+        std::mem::take(&mut self.results)
+    }
+
+    /// Rows are given away as they come, and none is kept.
+    pub(crate) fn set_on_row(&mut self, on_row: OnRow) {
+        self.on_row = Some(on_row);
     }
 
     fn grow(&mut self, bytes: usize) -> Result<(), Stopped> {

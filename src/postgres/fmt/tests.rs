@@ -11,7 +11,7 @@ fn collect(columns: &[(&str, u32, u16)], rows: &[&[Option<&[u8]>]]) -> Results {
     tell(&bytes, |message| {
         collected.message(&message).unwrap();
     });
-    collected.finish()
+    collected.take()
 }
 
 fn table(results: &Results) -> String {

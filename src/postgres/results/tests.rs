@@ -12,7 +12,7 @@ fn collect_with(bytes: &[u8], mut collected: Collected) -> Result<Results, Stopp
             end = collected.message(&message).map(drop);
         }
     });
-    end.map(|()| collected.finish())
+    end.map(|()| collected.take())
 }
 
 fn collect(parts: &[Vec<u8>]) -> Results {
@@ -115,7 +115,8 @@ fn rows_that_are_given_away_are_not_kept() {
         sender.send(row.get::<i32>(0))?;
         Ok(if row.get::<i32>(0) == 2 { Flow::Hold } else { Flow::Continue })
     });
-    let mut collected = Collected::new(1_000).with_rows(on_row);
+    let mut collected = Collected::new(1_000);
+    collected.set_on_row(on_row);
     let mut flows = Vec::new();
     let rows: Vec<_> = (0..500).map(|number| texts(&[&number.to_string()])).collect();
     let bytes = [described(&[("a", 23, 0)]), rows.concat(), complete("SELECT 500"), ready(b'I')].concat();
@@ -123,7 +124,7 @@ fn rows_that_are_given_away_are_not_kept() {
     assert_eq!(receiver.iter().take(500).collect::<Vec<_>>(), (0..500).collect::<Vec<_>>());
     assert_eq!(flows.iter().filter(|flow| **flow == Flow::Hold).count(), 1);
     assert!(collected.size() < 1_000, "{} bytes are held", collected.size());
-    let it = collected.finish();
+    let it = collected.take();
     assert_eq!((it.rows().len(), it.affected()), (0, 500));
 }
 
@@ -131,7 +132,9 @@ fn rows_that_are_given_away_are_not_kept() {
 fn a_callback_that_fails_ends_it() {
     let on_row: OnRow = Box::new(|_| Err("no more".into()));
     let bytes = [described(&[("a", 23, 0)]), texts(&["1"])].concat();
-    let end = collect_with(&bytes, Collected::new(1_000).with_rows(on_row));
+    let mut collected = Collected::new(1_000);
+    collected.set_on_row(on_row);
+    let end = collect_with(&bytes, collected);
     assert!(matches!(end, Err(Stopped::Callback(error)) if error.to_string() == "no more"));
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::Limits;
 use crate::error::Error;
+use crate::url::{Scheme, Url};
 
 /// Servers, and who one is there: what [`Statement`](super::Statement)s are made from.
 ///
@@ -235,6 +236,21 @@ impl Settings {
         self.database.as_deref().unwrap_or(&self.user)
     }
 
+    /// Where it is, without who one is.
+    pub(crate) fn url(&self) -> Url {
+        let target = format!("/{}", self.database());
+        match self.hosts.first() {
+            Some(Host { place: Place::Host { name, .. }, port, .. }) => {
+                Url::of_database(Scheme::Postgres, name, *port, target)
+            }
+            Some(Host { place: Place::Socket(folder), port, .. }) => {
+                let target = format!("{target}?host={}", folder.display());
+                Url::of_database(Scheme::Postgres, "localhost", *port, target)
+            }
+            None => Url::of_database(Scheme::Postgres, "localhost", PORT, target),
+        }
+    }
+
     /// Nothing is wrong with it that could be known before a connection is tried.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if let Some(words) = &self.invalid {
@@ -286,6 +302,12 @@ impl Postgres {
     /// program: see above. PostgreSQL, "Connection Strings".
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_in(text, &|name| std::env::var(name).ok())
+    }
+
+    /// Whether a URL is one of PostgreSQL.
+    pub fn is_url(text: &str) -> bool {
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        ["postgres", "postgresql"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
     }
 
     /// What the environment says, as `psql` without arguments.

@@ -44,6 +44,7 @@ impl Cache {
     }
 
     /// How many there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.statements.len()
     }

@@ -85,6 +85,14 @@ impl Statement {
         &self.settings
     }
 
+    /// What reports call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match &self.asked {
+            Asked::Simple => "QUERY",
+            Asked::Typed { .. } => "EXECUTE",
+        }
+    }
+
     /// The text, for whoever asked.
     pub fn sql(&self) -> &str {
         &self.sql
@@ -293,9 +301,18 @@ impl Run {
         }
     }
 
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.statement.settings
+    }
+
+    /// It begins anew, on another connection perhaps.
+    pub(crate) fn restart(&mut self) {
+        *self = self.statement.run();
+    }
+
     /// Nobody waits for it any more, and no message of it is told from here on.
-    pub(crate) fn abandon(self, cache: &mut Cache) {
-        match self.state {
+    pub(crate) fn abandon(&mut self, cache: &mut Cache) {
+        match std::mem::replace(&mut self.state, State::New) {
             State::Preparing { described: Some(prepared), .. } => cache.give_up(prepared.name.clone()),
             State::Preparing { name, .. } => cache.give_up(name),
             _ => {}

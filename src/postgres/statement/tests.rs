@@ -35,7 +35,7 @@ impl Stage {
             let expected = if at + 1 == answers.len() { Then::Done } else { Then::Again };
             assert_eq!(then, expected, "exchange {at} of {all:?}");
         }
-        (all, into.finish())
+        (all, into.take())
     }
 }
 

@@ -1,0 +1,210 @@
+//! How requests get onto connections: which is sent next, when it must wait for its turn, and what happens to a connection
+//! that has room and nothing to send.
+
+use std::time::Duration;
+
+use super::core::Core;
+use super::exchange::{Sent, Stage, Upgrade};
+use crate::error::{Error, ErrorKind};
+use crate::pool::{Connection, State, Waiting};
+use crate::protocols::semantics::PreparedRequest;
+use crate::protocols::{ExchangeId, Refused};
+use crate::reactor::{At, Moment, Sender};
+use crate::wire::Wire;
+
+/// How giving a request to a connection went.
+enum Given {
+    Sent,
+    /// Not before others are answered.
+    NotNow,
+    /// It has its outcome.
+    Failed,
+}
+
+impl Core {
+    /// Sends on a connection as long as it has room and there is something to send.
+    pub(super) fn fill(&mut self, at: At, to: &mut Sender<'_, Wire>) {
+        let connection = at.tag as usize;
+        if !self.pool.is(connection, at.key) {
+            return to.close();
+        }
+        self.pool.asks(connection);
+        if self.pool.connections[connection].state == State::Closing {
+            return to.close();
+        }
+        if !self.greeted(connection, to) {
+            return;
+        }
+        let route = self.pool.connections[connection].route;
+        if self.pool.connections[connection].in_flight > 0 {
+            to.linger(Duration::ZERO);
+        }
+        while to.slots() > 0 {
+            if let Some(id) = self.pool.connections[connection].again.pop_front() {
+                if let Given::NotNow = self.give(at, id, None, to) {
+                    self.pool.connections[connection].again.push_front(id);
+                    return;
+                }
+                continue;
+            }
+            if self.pool.connections[connection].alone {
+                if self.has_waiting(route) {
+                    self.pool.line_up(route);
+                }
+                return;
+            }
+            if !self.has_waiting(route) {
+                break;
+            }
+            let Some(Waiting { age, id }) = self.pool.routes[route].queue.front().copied() else { break };
+            if self.pool.must_yield(route, age, self.settings.workers) {
+                break;
+            }
+            let asking = self.asking(connection, id);
+            let Some(exchange) = self.exchanges.get(id) else { continue };
+            if let Err(trouble) = exchange.request.open() {
+                self.pool.routes[route].queue.pop_front();
+                if let Some(exchange) = self.exchanges.remove(id) {
+                    self.fail_with(exchange, ErrorKind::Upload, trouble.to_string(), Some(trouble.into()), at.now);
+                }
+                continue;
+            }
+            let alone = self.pool.connections[connection].in_flight == 0;
+            if exchange.request.waits_for().is_some() && !alone {
+                // Nothing is to wait behind it, and it is to wait behind nothing.
+                return self.pool.line_up(route);
+            }
+            match self.give(at, id, asking.as_ref(), to) {
+                Given::Sent => {
+                    self.pool.routes[route].queue.pop_front();
+                    self.sent(at, id, asking.is_some(), to);
+                }
+                // It must be alone on the connection: after the answers that are on their way.
+                Given::NotNow => {
+                    if self.pool.connections[connection].in_flight > 0 {
+                        self.pool.line_up(route);
+                    }
+                    return;
+                }
+                Given::Failed => {
+                    self.pool.routes[route].queue.pop_front();
+                }
+            }
+        }
+        if to.slots() > 0 {
+            self.pause(connection, to);
+            return;
+        }
+        if self.pool.connections[connection].in_flight == 0 {
+            // It lets nobody in, which must not last.
+            to.set_silence(Some(self.settings.timeout));
+        }
+        if self.has_waiting(route) {
+            // It has no room, or no more: others may have.
+            self.pool.line_up(route);
+        }
+    }
+
+    /// Gives a request, or its next part, to a connection; with another head than its own.
+    fn give(&mut self, at: At, id: ExchangeId, head: Option<&PreparedRequest>, to: &mut Sender<'_, Wire>) -> Given {
+        let Some(exchange) = self.exchanges.get(id) else { return Given::Failed };
+        let error = match exchange.request.send(id, head, &mut self.pool.connections[at.tag as usize], to) {
+            Ok(Ok(())) => return Given::Sent,
+            Ok(Err(Refused::NotNow)) => return Given::NotNow,
+            Ok(Err(refused)) => Error::invalid(refused.to_string()),
+            Err(error) => error,
+        };
+        if let Some(exchange) = self.exchanges.remove(id) {
+            if exchange.sent.is_some() {
+                self.left(at.tag as usize, exchange.waits());
+            }
+            self.fail_with(exchange, ErrorKind::InvalidRequest, error.to_string(), None, at.now);
+        }
+        Given::Failed
+    }
+
+    /// A request was sent from the queue.
+    fn sent(&mut self, at: At, id: ExchangeId, asks: bool, to: &mut Sender<'_, Wire>) {
+        let connection = at.tag as usize;
+        let version = to.protocol().version();
+        self.pool.unrest(connection);
+        let entry = &mut self.pool.connections[connection];
+        let session = self.pool.routes[entry.route].session.as_mut();
+        let in_session = session.map(|session| session.used = true).is_some();
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        let waits_for = exchange.request.waits_for();
+        entry.used = true;
+        entry.in_flight += 1;
+        entry.dirty |= in_session && exchange.request.leaves_traces();
+        entry.alone = waits_for.is_some();
+        let made = std::mem::take(&mut entry.made);
+        exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made, version });
+        exchange.upgrade = if asks { Upgrade::Asks } else { Upgrade::No };
+        let settings = &self.settings;
+        if entry.waits == 0 {
+            to.set_silence(match waits_for {
+                Some(longest) => longest.map(|longest| longest.saturating_add(settings.timeout)),
+                None => Some(settings.timeout),
+            });
+        }
+        let timeouts = exchange.request.timeouts;
+        let in_parts = exchange.request.is_in_parts();
+        let expects = exchange.request.streams.as_ref().is_some_and(|streams| streams.expect.is_some());
+        let (stage, timeout) = match in_parts {
+            true if expects => (Stage::Expecting, Some(settings.expect_timeout)),
+            true => (Stage::Sending, timeouts.send.or(settings.send_timeout)),
+            false => (Stage::Sent, timeouts.first_byte.or(settings.first_byte_timeout)),
+        };
+        let due = timeout.map_or(Moment::NEVER, |timeout| at.now + timeout);
+        exchange.enter(stage, due, id, &mut self.alarms);
+        if !in_parts {
+            exchange.request.gave_all();
+            exchange.tell_progress();
+        }
+        if asks {
+            self.asked(connection);
+        }
+    }
+
+    /// A connection may take requests, as far as its protocol goes: the first time, what only its machine knows is noted.
+    /// `false`: it is not what was wanted, and closes.
+    fn greeted(&mut self, connection: usize, to: &mut Sender<'_, Wire>) -> bool {
+        #[cfg(feature = "postgres")]
+        if to.slots() > 0
+            && matches!(to.protocol(), Wire::Postgres(_))
+            && !self.pool.connections[connection].used
+            && !self.postgres_greeted(connection, to)
+        {
+            return false;
+        }
+        let _ = (connection, &to);
+        true
+    }
+
+    /// A connection has room, and nothing that it may send now.
+    fn pause(&mut self, connection: usize, to: &mut Sender<'_, Wire>) {
+        let Connection { route, in_flight, .. } = self.pool.connections[connection];
+        let session = self.pool.routes[route].session.as_ref().map(|session| session.released);
+        if in_flight == 0 {
+            to.set_silence(if session == Some(false) { None } else { Some(self.settings.keep_alive) });
+        }
+        if session == Some(true) && in_flight == 0 && !self.has_waiting(route) {
+            if self.pool.connections[connection].dirty {
+                // What the server keeps for it goes with it: nobody else is to find it there.
+                self.pool.retire(connection);
+                return to.close();
+            }
+            let shared = self.pool.routes[route].key.clone();
+            let shared = self.pool.route(&shared);
+            self.pool.unrest(connection);
+            self.pool.move_to(connection, shared);
+            self.pool.forget_if_unused(route);
+        }
+        self.pool.rest(connection);
+        // Somebody else may want it, or its place.
+        let route = self.pool.connections[connection].route;
+        if self.has_waiting(route) {
+            self.pool.line_up(route);
+        }
+    }
+}

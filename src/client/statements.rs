@@ -1,0 +1,217 @@
+//! PostgreSQL in the client: how a connection begins, and what the server answers to statements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::BoxError;
+use super::core::Core;
+use super::exchange::Stage;
+use super::prepared::Words;
+use crate::error::ErrorKind;
+use crate::postgres::{self, Server, Settings, Stopped, Then, Transaction, sqlstate};
+use crate::protocols::postgres::{ErrorRef, Message, ScramKey, Violation};
+use crate::protocols::{self, ExchangeId, http1};
+use crate::reactor::{At, Flow, Moment, Sender};
+#[cfg(feature = "tls")]
+use crate::reactor::{Tls, TlsSettings};
+use crate::route::{Dialect, RouteKey};
+use crate::wire::Wire;
+
+/// What later connections to the same servers need not find out again.
+#[derive(Default)]
+pub(super) struct Known {
+    /// What the passwords come to, which takes long to compute.
+    keys: HashMap<(Arc<Settings>, usize), ScramKey>,
+    /// TLS with their files read, or why that cannot be.
+    #[cfg(feature = "tls")]
+    tls: HashMap<Arc<Settings>, Result<TlsSettings, String>>,
+}
+
+/// Servers that are remembered at most.
+const MOST: usize = 1 << 10;
+
+impl Core {
+    /// The machine of a connection that has just been made.
+    pub(super) fn postgres_machine(&mut self, connection: usize, settings: &Arc<Settings>, host: usize) -> Wire {
+        let entry = &mut self.pool.connections[connection];
+        entry.postgres = Some(Box::new(Server::new(settings)));
+        let on_socket = matches!(self.pool.routes[entry.route].key.address, Some(crate::reactor::Address::Unix(_)));
+        let key = self.known.keys.get(&(Arc::clone(settings), host)).cloned();
+        let mut entropy = [0; 18];
+        let machine = match getrandom::fill(&mut entropy) {
+            Ok(()) => settings.machine(host, on_socket, entropy, key),
+            Err(error) => Err(format!("the system has no random numbers: {error}")),
+        };
+        match machine {
+            Ok(machine) => Wire::Postgres(Box::new(machine)),
+            Err(words) => {
+                entry.words = Some((ErrorKind::InvalidRequest, words));
+                self.to_close.extend(entry.key);
+                Wire::Http1(http1::Client::new())
+            }
+        }
+    }
+
+    /// The server let a connection in. `false`: it is not one that was wanted, and closes.
+    pub(super) fn postgres_greeted(&mut self, connection: usize, to: &mut Sender<'_, Wire>) -> bool {
+        let Wire::Postgres(machine) = to.protocol() else { return true };
+        let entry = &mut self.pool.connections[connection];
+        let Dialect::Postgres(settings, host) = &self.pool.routes[entry.route].key.dialect else { return true };
+        if let Some(key) = machine.scram_key() {
+            if self.known.keys.len() >= MOST {
+                self.known.keys.clear();
+            }
+            self.known.keys.entry((Arc::clone(settings), *host)).or_insert_with(|| key.clone());
+        }
+        let suits = entry.postgres.as_ref().is_none_or(|server| server.suits(settings.target));
+        if !suits {
+            entry.words = Some((ErrorKind::Refused, "its sessions are not of the kind that is wanted".to_owned()));
+            self.pool.retire(connection);
+            to.close();
+        }
+        suits
+    }
+
+    /// TLS as a route wants it.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(&mut self, key: &RouteKey) -> Result<TlsSettings, String> {
+        let Dialect::Postgres(settings, _) = &key.dialect else { return Ok(self.settings.tls.clone()) };
+        if self.known.tls.len() >= MOST {
+            self.known.tls.clear();
+        }
+        let known = self.known.tls.entry(Arc::clone(settings));
+        known.or_insert_with(|| settings.ssl.settings(&self.settings.tls)).clone()
+    }
+
+    /// The server agreed to TLS on a connection.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls_on_request(&mut self, at: At) -> Option<(Tls, Moment)> {
+        let entry = self.pool.connections.get(at.tag as usize)?;
+        let dialed = entry.dialed;
+        let key = self.pool.routes[entry.route].key.clone();
+        match self.tls(&key).and_then(|settings| settings.connect(&key.host, &[b"postgresql"])) {
+            Ok(tls) => Some((tls, dialed + self.settings.connect_timeout)),
+            Err(words) => {
+                self.pool.connections[at.tag as usize].words = Some((ErrorKind::Tls, words));
+                None
+            }
+        }
+    }
+
+    /// A message, or a part of one.
+    pub(super) fn on_postgres(&mut self, at: At, id: ExchangeId, message: Message<'_>, done: bool) -> Flow {
+        let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
+        if let Some(sent) = &mut exchange.sent {
+            sent.first_byte.get_or_insert(at.now);
+        }
+        if exchange.stage == Stage::Sent {
+            exchange.enter(Stage::Reading, Moment::NEVER, id, &mut self.alarms);
+        }
+        let Words::Postgres(run) = &mut exchange.request.words else { return Flow::Cancel };
+        let Some(server) = self.pool.connections.get_mut(at.tag as usize).and_then(|entry| entry.postgres.as_mut())
+        else {
+            return Flow::Cancel;
+        };
+        let begins = !exchange.collected.has_begun();
+        let into = exchange.collected.results_mut(self.settings.reply_limit);
+        if begins && let Some(on_row) = exchange.request.streams.as_mut().and_then(|streams| streams.on_row.take()) {
+            into.set_on_row(on_row);
+        }
+        let before = into.size();
+        let then = run.message(&message, done, &mut server.statements, into);
+        let more = into.size().saturating_sub(before);
+        exchange.collected.received += bytes(&message);
+        exchange.tell_progress();
+        if let Err(flow) = self.make_room(at, id, 0, more) {
+            return flow;
+        }
+        match then {
+            Ok(Then::More(Flow::Hold)) => {
+                self.hold(at, id);
+                Flow::Hold
+            }
+            Ok(Then::More(Flow::Cancel)) => {
+                self.drop_off(at, id, ErrorKind::Cancelled, "its callback wanted no more".to_owned(), None);
+                Flow::Cancel
+            }
+            Ok(Then::More(flow)) => flow,
+            Ok(Then::Again) => {
+                self.pool.connections[at.tag as usize].again.push_back(id);
+                Flow::Continue
+            }
+            Ok(Then::Done) => {
+                if let Message::Ready(transaction) = message
+                    && transaction != Transaction::Idle
+                    && !self.is_in_session(at)
+                {
+                    return self.left_open(at, id);
+                }
+                self.answer_ends(at, id);
+                Flow::Continue
+            }
+            Err(Stopped::Peer(error)) => {
+                let kind = match error {
+                    protocols::Error::TooLarge(_) => ErrorKind::TooLarge,
+                    _ => ErrorKind::Protocol,
+                };
+                self.drop_off(at, id, kind, error.to_string(), None);
+                Flow::Cancel
+            }
+            Err(Stopped::Callback(error)) => {
+                let error: BoxError = error;
+                self.drop_off(at, id, ErrorKind::Callback, error.to_string(), Some(error));
+                Flow::Cancel
+            }
+        }
+    }
+}
+
+impl Core {
+    fn is_in_session(&self, at: At) -> bool {
+        let route = self.pool.connections.get(at.tag as usize).and_then(|entry| self.pool.routes.get(entry.route));
+        route.is_some_and(|route| route.session.is_some())
+    }
+
+    /// A statement left a transaction open on a connection that is everybody's. What others sent behind it became a part of
+    /// that, which nobody asked for: all of it is taken back by closing the connection, and nothing of it is told as done.
+    fn left_open(&mut self, at: At, id: ExchangeId) -> Flow {
+        let words = "it left a transaction open, which is taken back: transactions go through a session";
+        self.drop_off(at, id, ErrorKind::InvalidRequest, words.to_owned(), None);
+        for id in self.exchanges.on(at.key) {
+            let words = "a request before it left a transaction open, which is taken back, and this with it";
+            self.drop_off(at, id, ErrorKind::Closed, words.to_owned(), None);
+        }
+        self.pool.retire(at.tag as usize);
+        self.to_close.push(at.key);
+        Flow::Cancel
+    }
+}
+
+/// Bytes of values that came.
+fn bytes(message: &Message<'_>) -> u64 {
+    match message {
+        Message::Row(row) => row.as_bytes().len() as u64,
+        Message::Data(data) => data.len() as u64,
+        _ => 0,
+    }
+}
+
+/// What a server says that lets nobody in.
+pub(super) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
+    let error = postgres::ServerError::new(error);
+    // Invalid authorization, and a database that is not there: the same for everybody who waits.
+    let login = error.code().starts_with("28") || error.code() == sqlstate::INVALID_CATALOG_NAME;
+    (if login { ErrorKind::Authentication } else { ErrorKind::Refused }, error.to_string())
+}
+
+/// What it is that a login failed for.
+pub(super) fn kind(violation: &protocols::Violation) -> ErrorKind {
+    use Violation::{Alpn, Authentication, Injected, NoPassword, NoTls, Scram, TlsAnswer, TlsError, Unbound, Unproven};
+    match violation {
+        protocols::Violation::Postgres(NoPassword | Authentication | Scram | Unproven | Unbound) => {
+            ErrorKind::Authentication
+        }
+        protocols::Violation::Postgres(NoTls | TlsAnswer | TlsError | Injected | Alpn) => ErrorKind::Tls,
+        _ => ErrorKind::Protocol,
+    }
+}

@@ -1,0 +1,123 @@
+//! What is known of the server at the other end of one connection: who let us in, and what it keeps for us.
+
+#[cfg(feature = "tls")]
+use super::settings::{OnlyTls, Roots};
+use super::{Cache, Secret, Settings, SslMode, Target};
+use crate::protocols::postgres::{Binding, CancelKey, Client, Login, Message, ScramKey, Tls};
+#[cfg(feature = "tls")]
+use crate::reactor::{TlsSettings, TlsVersion};
+
+/// One connection's worth of server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) statements: Cache,
+    /// What it takes to cancel what runs there.
+    pub(crate) key: Option<CancelKey>,
+    /// Its sessions may not write, as far as it said.
+    read_only: bool,
+    /// It is in recovery, as far as it said.
+    standby: bool,
+}
+
+impl Server {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { statements: Cache::new(settings.prepared), key: None, read_only: false, standby: false }
+    }
+
+    /// Takes note of what it says by itself. `true`: nobody else wants to know.
+    pub(crate) fn hears(&mut self, message: &Message<'_>) -> bool {
+        match message {
+            Message::Key(key) => self.key = Some(*key),
+            Message::Parameter { name: b"in_hot_standby", value } => self.standby = *value == b"on",
+            Message::Parameter { name: b"default_transaction_read_only", value } => self.read_only = *value == b"on",
+            _ => return false,
+        }
+        true
+    }
+
+    /// It is what was asked for (`target_session_attrs`).
+    pub(crate) fn suits(&self, target: Target) -> bool {
+        match target {
+            Target::Any => true,
+            Target::ReadWrite => !self.read_only && !self.standby,
+            Target::ReadOnly => self.read_only || self.standby,
+            Target::Primary => !self.standby,
+            Target::Standby | Target::PreferStandby => self.standby,
+        }
+    }
+}
+
+#[cfg(feature = "tls")]
+impl super::settings::Ssl {
+    /// TLS as it is wanted here, with the files read; `own`: where nothing else is said.
+    pub(crate) fn settings(&self, own: &TlsSettings) -> Result<TlsSettings, String> {
+        let read = |path: &std::path::Path| {
+            std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        };
+        let mut tls = match &self.roots {
+            Roots::Default => own.clone(),
+            Roots::System => TlsSettings::new(),
+            Roots::File(path) => TlsSettings::new().roots_pem(read(path)?),
+        };
+        tls = match self.mode {
+            SslMode::VerifyFull => tls,
+            SslMode::VerifyCa => tls.accept_any_name(),
+            // With a file of roots, as libpq: "SSL Mode Descriptions".
+            SslMode::Require if matches!(self.roots, Roots::File(_)) => tls.accept_any_name(),
+            _ => tls.insecure_accept_any_certificate(),
+        };
+        if let Some((chain, key)) = &self.identity {
+            tls = tls.identity_pem(read(chain)?, read(key)?);
+        }
+        Ok(match self.only {
+            None => tls,
+            Some(OnlyTls::Tls12) => tls.only(TlsVersion::Tls12),
+            Some(OnlyTls::Tls13) => tls.only(TlsVersion::Tls13),
+        })
+    }
+}
+
+impl Settings {
+    /// The machine of a new connection to one of the hosts. `entropy`: nobody can foretell it. `key`: what an earlier login
+    /// came to. `plain`: without TLS, where there may be none. `Err`: why there can be none, in words.
+    pub(crate) fn machine(
+        &self,
+        host: usize,
+        on_socket: bool,
+        entropy: [u8; 18],
+        key: Option<ScramKey>,
+    ) -> Result<Client, String> {
+        let mut login = Login::new(self.user.clone()).database(self.database());
+        for (name, value) in [("application_name", &self.application), ("options", &self.options)] {
+            if let Some(value) = value {
+                login = login.parameter(name, value.clone());
+            }
+        }
+        login = login.parameter("client_encoding", "UTF8");
+        for (name, value) in &self.parameters {
+            login = login.parameter(name.clone(), value.clone());
+        }
+        if let Some(Secret(password)) = self.hosts.get(host).and_then(|host| host.password.as_ref()) {
+            login = login.password(password.clone(), entropy);
+        }
+        if let Some(key) = key {
+            login = login.scram_key(key);
+        }
+        let direct = self.ssl.negotiation == super::SslNegotiation::Direct;
+        login = login.tls(match self.ssl.mode {
+            _ if on_socket => Tls::Disable,
+            SslMode::Disable | SslMode::Allow => Tls::Disable,
+            SslMode::Prefer if cfg!(feature = "tls") => Tls::Prefer,
+            SslMode::Prefer => Tls::Disable,
+            _ if direct => Tls::Direct,
+            _ => Tls::Require,
+        });
+        login = login.binding(match self.binding {
+            super::ChannelBinding::Disable => Binding::Disable,
+            super::ChannelBinding::Prefer => Binding::Prefer,
+            super::ChannelBinding::Require => Binding::Require,
+        });
+        let machine = Client::new(login).map_err(|refused| refused.to_string())?;
+        Ok(machine.limits(self.limits).pipeline(self.pipeline))
+    }
+}
