@@ -94,7 +94,7 @@ fn rows_are_streamed_and_held_in_flat_memory() {
                 let mut seen = rows.lock().unwrap();
                 seen.0 += 1;
                 seen.1 += row.get::<i64>("n");
-                Ok::<_, aquests::Error>(if seen.0 % 50_000 == 0 { Flow::Hold } else { Flow::Continue })
+                Ok::<_, aquests::Error>(if seen.0.is_multiple_of(50_000) { Flow::Hold } else { Flow::Continue })
             }))
             .unwrap();
         let mut outcome = None;
