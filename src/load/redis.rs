@@ -4,7 +4,7 @@ use super::plan::{Place, Turns};
 use super::template::Template;
 use crate::error::Error;
 use crate::protocols::Refused;
-use crate::protocols::redis::{PreparedCommand, Request};
+use crate::protocols::redis::{Pattern, Request};
 use crate::reactor::Address;
 use crate::redis;
 use crate::wire::Wire;
@@ -72,14 +72,17 @@ impl Redis {
     }
 
     pub(super) fn work(&self, templates: bool, turns: Turns) -> Result<Work, Error> {
-        let mut words = Vec::new();
-        for word in &self.words.0 {
-            words.push(if templates { Template::parse(word)? } else { Template::literal(word) });
+        let refused = |refused: Refused| Error::invalid(refused.to_string());
+        let pattern = Pattern::new(&self.words.0).map_err(refused)?;
+        let mut changing = Vec::new();
+        for (at, word) in self.words.0.iter().enumerate().filter(|_| templates) {
+            let template = Template::parse(word)?;
+            if !template.is_fixed() {
+                changing.push((at, template));
+            }
         }
-        let prepared = PreparedCommand::new(&self.words.0).map_err(|refused| Error::invalid(refused.to_string()))?;
-        let fixed = words.iter().all(Template::is_fixed);
-        let mut work = Work { words, fixed, prepared, scratch: Vec::new(), ends: Vec::new(), turns };
-        work.fill().map_err(|refused| Error::invalid(refused.to_string()))?;
+        let mut work = Work { pattern, changing, scratch: Vec::new(), turns };
+        work.fill().map_err(refused)?;
         Ok(work)
     }
 }
@@ -87,12 +90,10 @@ impl Redis {
 /// The commands of one thread, written out one after the other in the same memory.
 #[derive(Debug)]
 pub(super) struct Work {
-    words: Vec<Template>,
-    fixed: bool,
-    prepared: PreparedCommand,
+    pattern: Pattern,
+    /// Words that are others in each command, and which ones.
+    changing: Vec<(usize, Template)>,
     scratch: Vec<u8>,
-    /// Where words end in it.
-    ends: Vec<usize>,
     turns: Turns,
 }
 
@@ -100,21 +101,19 @@ impl Work {
     /// The next command.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Request<'_>, Refused> {
-        if !self.fixed {
+        if !self.changing.is_empty() {
             self.fill()?;
             self.turns.advance();
         }
-        Ok(Request::Prepared(&self.prepared))
+        Ok(Request::Prepared(self.pattern.prepared()))
     }
 
     fn fill(&mut self) -> Result<(), Refused> {
-        self.scratch.clear();
-        self.ends.clear();
-        for word in &self.words {
-            word.fill(&mut self.turns.values, &mut self.scratch);
-            self.ends.push(self.scratch.len());
+        for (at, template) in &self.changing {
+            self.scratch.clear();
+            template.fill(&mut self.turns.values, &mut self.scratch);
+            self.pattern.replace(*at, &self.scratch)?;
         }
-        let (scratch, mut start) = (&self.scratch, 0);
-        self.prepared.rewrite(self.ends.iter().map(|end| &scratch[std::mem::replace(&mut start, *end)..*end]))
+        Ok(())
     }
 }

@@ -33,8 +33,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{Error, Url};
 pub use crate::protocols::redis::{ErrorReply, Limits, Value, Version};
+use crate::{Error, Url};
 pub use args::{Args, ToArg, ToArgs};
 pub(crate) use class::{Class, Wait};
 pub use command::Command;
