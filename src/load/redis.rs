@@ -1,12 +1,12 @@
 //! What a load of Redis sends: one command, its words from templates.
 
-use super::plan::{Place, Turns};
+use super::plan::{Place, Plan, Turns};
 use super::template::Template;
 use crate::error::Error;
 use crate::protocols::Refused;
-use crate::protocols::redis::{Pattern, Request};
+use crate::protocols::redis::{ErrorRef, Pattern, Request};
 use crate::reactor::Address;
-use crate::redis;
+use crate::redis::{self, Wait};
 use crate::wire::Wire;
 
 /// What is asked, and of whom.
@@ -14,6 +14,9 @@ use crate::wire::Wire;
 pub(super) struct Redis {
     db: redis::Redis,
     words: Secret,
+    name: String,
+    /// The server may wait before it answers, and all behind it waits too.
+    waits: bool,
 }
 
 /// Arguments may be secrets.
@@ -41,7 +44,7 @@ impl Redis {
                 format!("{} changes what the server knows of a connection, and cannot be loaded", exchange.name);
             return Err(Error::invalid(words));
         }
-        Ok(Self { db: db.clone(), words: Secret(words) })
+        Ok(Self { db: db.clone(), words: Secret(words), name: exchange.name, waits: exchange.class.wait != Wait::No })
     }
 
     pub(super) fn host(&self) -> Option<(&str, u16)> {
@@ -71,11 +74,15 @@ impl Redis {
         Wire::Redis(Box::new(self.db.settings().machine().pipeline(depth)))
     }
 
-    pub(super) fn work(&self, templates: bool, turns: Turns) -> Result<Work, Error> {
+    pub(super) fn work(&self, plan: &Plan, turns: Turns) -> Result<Work, Error> {
+        if self.waits && plan.depth > 1 {
+            let name = &self.name;
+            return Err(Error::invalid(format!("{name} may wait, and all behind it would wait with it: depth 1")));
+        }
         let refused = |refused: Refused| Error::invalid(refused.to_string());
         let pattern = Pattern::new(&self.words.0).map_err(refused)?;
         let mut changing = Vec::new();
-        for (at, word) in self.words.0.iter().enumerate().filter(|_| templates) {
+        for (at, word) in self.words.0.iter().enumerate().filter(|_| plan.templates) {
             let template = Template::parse(word)?;
             if !template.is_fixed() {
                 changing.push((at, template));
@@ -85,6 +92,12 @@ impl Redis {
         work.fill().map_err(refused)?;
         Ok(work)
     }
+}
+
+/// How a server turns a client away in place of its first answer, where nothing was said before that (`networking.c`:
+/// `acceptCommonHandler`).
+pub(super) fn turns_away(error: ErrorRef<'_>) -> bool {
+    error.text().starts_with(b"ERR max number of clients reached") || error.code() == b"DENIED"
 }
 
 /// The commands of one thread, written out one after the other in the same memory.
