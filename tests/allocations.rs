@@ -59,6 +59,29 @@ fn a_request_allocates_nothing() {
     let post = get("/2").method("POST").header("x-id", "{seq}").body("{bytes:1000}");
     assert_no_allocation_per_request("with a body", &post.connections(10));
     over_http2();
+    to_redis();
+}
+
+#[cfg(not(feature = "redis"))]
+fn to_redis() {}
+
+#[cfg(feature = "redis")]
+fn to_redis() {
+    use aquests::redis::Redis;
+
+    let server = support::RedisServer::start();
+    server.cli(&["MSET", "key:1", "short", "key:2", "x", "long", &"x".repeat(100_000)]);
+    let db = Redis::at(&server.address().to_string());
+    let plan = |words: &[&str]| Plan::redis(&db, words).expect("this is a command").connections(10);
+    assert_no_allocation_per_request("Redis", &plan(&["GET", "key:1"]));
+    assert_no_allocation_per_request("Redis, pipelined", &plan(&["GET", "key:{rand:1:2}"]).depth(16));
+    let set = plan(&["SET", "key:{seq}:{uuid}", "{bytes:64}"]).depth(16);
+    assert_no_allocation_per_request("Redis, with words of all lengths", &set);
+    assert_no_allocation_per_request("Redis, with errors", &plan(&["LPUSH", "key:1", "{seq}"]).depth(16));
+    assert_no_allocation_per_request("Redis, with long strings", &plan(&["GET", "long"]));
+    assert_no_allocation_per_request("Redis, at a rate", &plan(&["GET", "key:1"]).rate(20_000.0));
+    let plan = Plan::redis(&Redis::unix_socket(server.socket()), ["GET", "key:1"]).expect("this is a command");
+    assert_no_allocation_per_request("Redis, over a unix socket", &plan.connections(10));
 }
 
 #[cfg(not(feature = "http2"))]

@@ -42,6 +42,8 @@ pub use self::form::{Form, Part};
 pub use self::handle::Handle;
 pub use self::outcome::Outcome;
 pub use self::push::Push;
+#[cfg(all(feature = "load", feature = "redis"))]
+pub(crate) use self::push::turned_away;
 pub use self::request::Request;
 pub use self::response::{Response, Timings};
 pub use self::session::Session;

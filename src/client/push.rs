@@ -97,7 +97,7 @@ impl Core {
 
 /// What a server says that lets nobody in.
 #[cfg(feature = "redis")]
-fn turned_away(error: redis::ErrorRef<'_>) -> (ErrorKind, String) {
+pub(crate) fn turned_away(error: redis::ErrorRef<'_>) -> (ErrorKind, String) {
     /// Of what a server says, so many bytes are told.
     const TOLD: usize = 200;
     let text = error.text();

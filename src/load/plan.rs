@@ -118,6 +118,12 @@ impl Plan {
 
     /// A command of Redis, again and again. Its words are templates, too.
     ///
+    /// What the server says is an answer, an error too: [`Report::replies`](crate::Report::replies) counts them by code,
+    /// and so redirects of a cluster (`MOVED`, `ASK`), which are not followed. A login that the server does not accept ends
+    /// the run with [`ErrorKind::Authentication`](crate::ErrorKind::Authentication). Commands that change what the server
+    /// knows of a connection (`MULTI`, `SUBSCRIBE`, …) cannot be loaded, and those that wait (`BLPOP`, …) only with
+    /// [`depth`](Self::depth) 1.
+    ///
     /// ```no_run
     /// use aquests::{load, redis::Redis};
     ///
@@ -214,9 +220,9 @@ impl Plan {
     }
 
     /// Requests on their way at once on one connection: streams of HTTP/2, as far as the server allows them, or the
-    /// depth of the pipeline of HTTP/1.1, where only idempotent requests follow one another. From 8 on, a request may
-    /// wait for others to leave with it, 100 µs at most, while three quarters of them are on their way: that is counted in
-    /// its latency.
+    /// depth of the pipeline of HTTP/1.1, where only idempotent requests follow one another, or of Redis. From 8 on, a
+    /// request of HTTP may wait for others to leave with it, 100 µs at most, while three quarters of them are on their way:
+    /// that is counted in its latency.
     #[must_use]
     pub fn depth(mut self, depth: u16) -> Self {
         self.depth = depth.max(1);
@@ -405,6 +411,10 @@ impl Plan {
         }
     }
 
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self.goal, Goal::Http(_))
+    }
+
     /// The first request of a connection asks for HTTP/2.
     pub(super) fn asks_for_http2(&self) -> bool {
         match &self.goal {
@@ -438,7 +448,7 @@ impl Plan {
         match &self.goal {
             Goal::Http(http) => http.work(self, turns).map(|work| Work::Http(Box::new(work))),
             #[cfg(feature = "redis")]
-            Goal::Redis(redis) => redis.work(self.templates, turns).map(Work::Redis),
+            Goal::Redis(redis) => redis.work(self, turns).map(Work::Redis),
         }
     }
 }

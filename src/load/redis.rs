@@ -1,12 +1,12 @@
 //! What a load of Redis sends: one command, its words from templates.
 
-use super::plan::{Place, Turns};
+use super::plan::{Place, Plan, Turns};
 use super::template::Template;
 use crate::error::Error;
 use crate::protocols::Refused;
-use crate::protocols::redis::{PreparedCommand, Request};
+use crate::protocols::redis::{ErrorRef, Pattern, Request};
 use crate::reactor::Address;
-use crate::redis;
+use crate::redis::{self, Wait};
 use crate::wire::Wire;
 
 /// What is asked, and of whom.
@@ -14,6 +14,9 @@ use crate::wire::Wire;
 pub(super) struct Redis {
     db: redis::Redis,
     words: Secret,
+    name: String,
+    /// The server may wait before it answers, and all behind it waits too.
+    waits: bool,
 }
 
 /// Arguments may be secrets.
@@ -41,7 +44,7 @@ impl Redis {
                 format!("{} changes what the server knows of a connection, and cannot be loaded", exchange.name);
             return Err(Error::invalid(words));
         }
-        Ok(Self { db: db.clone(), words: Secret(words) })
+        Ok(Self { db: db.clone(), words: Secret(words), name: exchange.name, waits: exchange.class.wait != Wait::No })
     }
 
     pub(super) fn host(&self) -> Option<(&str, u16)> {
@@ -71,28 +74,39 @@ impl Redis {
         Wire::Redis(Box::new(self.db.settings().machine().pipeline(depth)))
     }
 
-    pub(super) fn work(&self, templates: bool, turns: Turns) -> Result<Work, Error> {
-        let mut words = Vec::new();
-        for word in &self.words.0 {
-            words.push(if templates { Template::parse(word)? } else { Template::literal(word) });
+    pub(super) fn work(&self, plan: &Plan, turns: Turns) -> Result<Work, Error> {
+        if self.waits && plan.depth > 1 {
+            let name = &self.name;
+            return Err(Error::invalid(format!("{name} may wait, and all behind it would wait with it: depth 1")));
         }
-        let prepared = PreparedCommand::new(&self.words.0).map_err(|refused| Error::invalid(refused.to_string()))?;
-        let fixed = words.iter().all(Template::is_fixed);
-        let mut work = Work { words, fixed, prepared, scratch: Vec::new(), ends: Vec::new(), turns };
-        work.fill().map_err(|refused| Error::invalid(refused.to_string()))?;
+        let refused = |refused: Refused| Error::invalid(refused.to_string());
+        let pattern = Pattern::new(&self.words.0).map_err(refused)?;
+        let mut changing = Vec::new();
+        for (at, word) in self.words.0.iter().enumerate().filter(|_| plan.templates) {
+            let template = Template::parse(word)?;
+            if !template.is_fixed() {
+                changing.push((at, template));
+            }
+        }
+        let mut work = Work { pattern, changing, scratch: Vec::new(), turns };
+        work.fill().map_err(refused)?;
         Ok(work)
     }
+}
+
+/// How a server turns a client away in place of its first answer, where nothing was said before that (`networking.c`:
+/// `acceptCommonHandler`).
+pub(super) fn turns_away(error: ErrorRef<'_>) -> bool {
+    error.text().starts_with(b"ERR max number of clients reached") || error.code() == b"DENIED"
 }
 
 /// The commands of one thread, written out one after the other in the same memory.
 #[derive(Debug)]
 pub(super) struct Work {
-    words: Vec<Template>,
-    fixed: bool,
-    prepared: PreparedCommand,
+    pattern: Pattern,
+    /// Words that are others in each command, and which ones.
+    changing: Vec<(usize, Template)>,
     scratch: Vec<u8>,
-    /// Where words end in it.
-    ends: Vec<usize>,
     turns: Turns,
 }
 
@@ -100,21 +114,19 @@ impl Work {
     /// The next command.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Request<'_>, Refused> {
-        if !self.fixed {
+        if !self.changing.is_empty() {
             self.fill()?;
             self.turns.advance();
         }
-        Ok(Request::Prepared(&self.prepared))
+        Ok(Request::Prepared(self.pattern.prepared()))
     }
 
     fn fill(&mut self) -> Result<(), Refused> {
-        self.scratch.clear();
-        self.ends.clear();
-        for word in &self.words {
-            word.fill(&mut self.turns.values, &mut self.scratch);
-            self.ends.push(self.scratch.len());
+        for (at, template) in &self.changing {
+            self.scratch.clear();
+            template.fill(&mut self.turns.values, &mut self.scratch);
+            self.pattern.replace(*at, &self.scratch)?;
         }
-        let (scratch, mut start) = (&self.scratch, 0);
-        self.prepared.rewrite(self.ends.iter().map(|end| &scratch[std::mem::replace(&mut start, *end)..*end]))
+        Ok(())
     }
 }

@@ -9,6 +9,8 @@ use super::pace::Pace;
 use super::plan::{Plan, Work};
 use super::series::Series;
 use super::{Control, Measured};
+#[cfg(feature = "redis")]
+use crate::client::turned_away;
 use crate::error::{Error, ErrorKind};
 #[cfg(feature = "redis")]
 use crate::protocols::redis;
@@ -38,6 +40,8 @@ struct Runner<'a> {
     /// Requests that a connection lost before the server saw them.
     again: VecDeque<Start>,
     pace: Option<Pace>,
+    /// Requests may wait for others to leave with them.
+    many: bool,
     /// Of those that count.
     issued: u64,
     share: Option<u64>,
@@ -64,6 +68,10 @@ struct Line {
     key: Option<Key>,
     /// The connection brought an answer.
     useful: bool,
+    /// The connection had room for a request once.
+    ready: bool,
+    /// What the server said on it that lets nobody in.
+    words: Option<(ErrorKind, String)>,
     idle: bool,
     /// An answer came or a request left since the deadline was set.
     moved: bool,
@@ -91,7 +99,8 @@ struct News {
 /// A server that refuses, or hangs up without a word, is asked again after this time.
 const REDIAL: Duration = Duration::from_millis(10);
 /// Where so many may be on their way at once on one connection, and three quarters of them are, the next may wait for
-/// others to leave with: the server has enough to do, and reads and answers them together.
+/// others to leave with: the server has enough to do, and reads and answers them together. Redis answers a pipeline with
+/// one write anyway: there it makes nothing cheaper, and answers later.
 const MANY: usize = 8;
 const PATIENCE: Duration = Duration::from_micros(100);
 /// How often a quiet run looks whether it is to stop.
@@ -165,6 +174,8 @@ impl<'a> Runner<'a> {
         let line = || Line {
             key: None,
             useful: false,
+            ready: false,
+            words: None,
             idle: false,
             moved: false,
             tried: 0,
@@ -187,6 +198,7 @@ impl<'a> Runner<'a> {
             flights: Flights::default(),
             again: VecDeque::new(),
             pace: plan.rate.map(|rate| Pace::new(start, rate, thread, threads)),
+            many: usize::from(plan.depth) >= MANY && plan.is_http(),
             issued: 0,
             share,
             begin,
@@ -298,21 +310,41 @@ impl<'a> Runner<'a> {
             return;
         }
         line.tried = 0;
-        if let Some(start) = self.next_start(now) {
-            self.started(start);
-            self.fail(reason, false, start, now);
-        }
+        self.fail_next(ErrorKind::of(reason, false), now, |plan| detail(plan, reason, false));
         self.redial.push_back((now + REDIAL, index));
     }
 
-    fn fail(&mut self, reason: &Reason, opened: bool, start: Start, now: Moment) {
+    /// Nobody can send the next request.
+    fn fail_next(&mut self, kind: ErrorKind, now: Moment, words: impl FnOnce(&Plan) -> String) {
+        if let Some(start) = self.next_start(now) {
+            self.started(start);
+            self.fail_with(kind, start, now, words);
+        }
+    }
+
+    fn fail(&mut self, reason: &Reason, start: Start, now: Moment) {
+        self.fail_with(ErrorKind::of(reason, true), start, now, |plan| detail(plan, reason, true));
+    }
+
+    fn fail_with(&mut self, kind: ErrorKind, start: Start, now: Moment, words: impl FnOnce(&Plan) -> String) {
         if self.counts(start) {
             self.last = now;
             self.news.failed += 1;
             self.series.reach(now);
             self.series.failed();
-            let (kind, plan) = (ErrorKind::of(reason, opened), self.plan);
-            self.recorder.failed_with(kind, || Error::new(kind, plan.peer(), detail(plan, reason, opened)).to_string());
+            let plan = self.plan;
+            self.recorder.failed_with(kind, || Error::new(kind, plan.peer(), words(plan)).to_string());
+        }
+    }
+
+    /// The server said something on a connection that answers no request. Messages and invalidations are none of ours; an
+    /// error lets nobody in.
+    #[cfg(feature = "redis")]
+    fn on_push(&mut self, at: At, message: Message<'_>) {
+        if let Message::Redis(redis::Message::Reply(reply)) = message
+            && let Some(error) = reply.error()
+        {
+            self.lines[at.tag as usize].words = Some(turned_away(error));
         }
     }
 
@@ -429,7 +461,7 @@ impl Handler<Wire> for Runner<'_> {
     fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         let line = &mut self.lines[at.tag as usize];
         self.reached = line.dialed;
-        (line.tried, line.useful) = (0, false);
+        (line.tried, line.useful, line.ready, line.words) = (0, false, false, None);
         line.asks = self.plan.asks_for_http2();
         #[cfg(feature = "http2")]
         {
@@ -442,12 +474,13 @@ impl Handler<Wire> for Runner<'_> {
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let index = at.tag as u32;
         let depth = usize::from(self.plan.depth);
-        if depth >= MANY && to.slots() * 4 <= depth {
+        if self.many && to.slots() * 4 <= depth {
             to.linger(PATIENCE);
         } else if self.flights.oldest(&self.lines[index as usize].queue).is_some() {
             to.linger(Duration::ZERO);
         }
         let version = to.protocol().version().unwrap_or(Version::Http11);
+        self.lines[index as usize].ready |= to.slots() > 0;
         while to.slots() > 0 && self.broken.is_none() {
             let Some(start) = self.next_start(at.now) else {
                 let line = &mut self.lines[index as usize];
@@ -479,7 +512,11 @@ impl Handler<Wire> for Runner<'_> {
     }
 
     fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
-        let Some(id) = id else { return Flow::Continue };
+        let Some(id) = id else {
+            #[cfg(feature = "redis")]
+            self.on_push(at, message);
+            return Flow::Continue;
+        };
         let Some(flight) = self.flights.get_mut(id) else { return Flow::Continue };
         let mut verdict = Verdict::Ok;
         let counts = flight.start.intended >= self.begin;
@@ -495,6 +532,10 @@ impl Handler<Wire> for Runner<'_> {
             #[cfg(feature = "redis")]
             Message::Redis(redis::Message::Reply(reply)) => {
                 if let Some(error) = reply.error() {
+                    let line = &mut self.lines[flight.line as usize];
+                    if !line.useful && super::redis::turns_away(error) {
+                        line.words = Some(turned_away(error));
+                    }
                     verdict = Verdict::Error(std::str::from_utf8(error.code()).unwrap_or("?"));
                 }
                 if counts {
@@ -509,7 +550,14 @@ impl Handler<Wire> for Runner<'_> {
             if matches!(message, Message::Http(_)) {
                 verdict = Verdict::Status(flight.status);
             }
-            self.answered(flight, verdict, at.now);
+            match &self.lines[flight.line as usize].words {
+                // What looks like an answer, and is none.
+                Some((kind, words)) => {
+                    let (kind, words) = (*kind, words.clone());
+                    self.fail_with(kind, flight.start, at.now, |_| words);
+                }
+                None => self.answered(flight, verdict, at.now),
+            }
         }
         Flow::Continue
     }
@@ -519,10 +567,13 @@ impl Handler<Wire> for Runner<'_> {
         // A connection that brought an answer brought the run nearer to its end.
         let vain = u8::from(!self.lines[flight.line as usize].useful);
         let start = Start { lost: flight.start.lost + vain, ..flight.start };
-        if replay == Replay::Unknown || start.lost >= LOSSES {
-            self.fail(reason, true, start, at.now);
-        } else {
+        if replay != Replay::Unknown && start.lost < LOSSES {
             self.again.push_back(start);
+            return;
+        }
+        match self.lines[flight.line as usize].words.clone() {
+            Some((kind, words)) => self.fail_with(kind, start, at.now, |_| words),
+            None => self.fail(reason, start, at.now),
         }
     }
 
@@ -540,7 +591,7 @@ impl Handler<Wire> for Runner<'_> {
             }
             if let Some(flight) = self.land(id) {
                 to.cancel(id);
-                self.fail(&Reason::Deadline, true, flight.start, at.now);
+                self.fail(&Reason::Deadline, flight.start, at.now);
             }
         }
         self.watch(line, to);
@@ -566,11 +617,25 @@ impl Handler<Wire> for Runner<'_> {
         line.key = None;
         if !opened {
             self.connecting -= 1;
-            self.unreachable(index, reason, at.now);
-        } else if line.useful {
-            self.dial.push_back(index);
-        } else {
-            self.redial.push_back((at.now + REDIAL, index));
+            return self.unreachable(index, reason, at.now);
         }
+        if line.useful {
+            return self.dial.push_back(index);
+        }
+        let in_vain = !line.ready;
+        match line.words.take() {
+            // It will let nobody else in either.
+            Some((ErrorKind::Authentication, words)) => {
+                self.broken = Some(Error::new(ErrorKind::Authentication, self.plan.peer(), words));
+            }
+            Some((kind, words)) if in_vain => self.fail_next(kind, at.now, |_| words),
+            // It opened only to close, and who waits for it must come to an end.
+            _ if in_vain => {
+                let words = |plan: &Plan| format!("it took no request {}", detail(plan, reason, true));
+                self.fail_next(ErrorKind::of(reason, true), at.now, words);
+            }
+            _ => {}
+        }
+        self.redial.push_back((at.now + REDIAL, index));
     }
 }

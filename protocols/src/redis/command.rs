@@ -46,17 +46,6 @@ impl PreparedCommand {
         Ok(Self { bytes, first, more: Vec::new() })
     }
 
-    /// Another command in its place, written into the same memory. After an error it is not to be sent.
-    pub fn rewrite<I>(&mut self, words: I) -> Result<(), Refused>
-    where
-        I: IntoIterator<Item: AsRef<[u8]>, IntoIter: ExactSizeIterator>,
-    {
-        self.bytes.clear();
-        self.more.clear();
-        self.first = append(words, &mut self.bytes)?;
-        Ok(())
-    }
-
     /// And another one, in the same exchange.
     pub fn then<I>(mut self, words: I) -> Result<Self, Refused>
     where
@@ -91,6 +80,17 @@ impl PreparedCommand {
     /// What is written.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// What is written, of one command, to be changed where its words are.
+    #[inline]
+    pub(super) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// It is another one now, which is answered so.
+    pub(super) fn answered(&mut self, replies: Replies) {
+        self.first = replies;
     }
 
     /// How it is answered, where it is one command.
@@ -230,6 +230,11 @@ impl Replies {
             }
             _ => Ok(Self::PLAIN),
         }
+    }
+
+    /// Not the name alone says how such a command is answered.
+    pub(super) fn has_subcommands(name: &[u8]) -> bool {
+        [&b"CLIENT"[..], b"SCRIPT"].iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 
     fn of_name(name: &[u8], words: &[&[u8]], count: usize) -> Result<Self, Refused> {

@@ -1,7 +1,7 @@
 //! Redis (RESP2 and RESP3) as a state machine: [`Client`].
 //!
 //! `scan` finds where a value ends and judges it, `view` looks into one that is whole, `value` owns one and writes it,
-//! `command` and `words` write what is asked, `greeting` is the login, `pubsub` reads subscriptions, `cluster` knows slots and
+//! `command`, `words` and `pattern` write what is asked, `greeting` is the login, `pubsub` reads subscriptions, `cluster` knows slots and
 //! redirects. What a command means, which connection it belongs on and whether it may be repeated is policy and never
 //! belongs here.
 //!
@@ -71,6 +71,7 @@ mod client;
 mod cluster;
 mod command;
 mod greeting;
+mod pattern;
 mod pubsub;
 mod scan;
 mod value;
@@ -80,6 +81,7 @@ mod words;
 pub use client::Client;
 pub use cluster::{Redirect, SLOTS, slot};
 pub use command::{PreparedCommand, Request};
+pub use pattern::Pattern;
 pub use pubsub::Published;
 pub use scan::parse;
 pub use value::{ErrorReply, Value, Version};

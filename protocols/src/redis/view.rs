@@ -251,7 +251,17 @@ impl<'a> ValueRef<'a> {
     }
 
     /// The error, if it is one.
+    #[inline]
     pub fn error(self) -> Option<ErrorRef<'a>> {
+        // Nothing else begins one, and nearly nothing is one.
+        match self.frame.first() {
+            Some(b'-' | b'!' | b'|') => self.read_error(),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn read_error(self) -> Option<ErrorRef<'a>> {
         match self.read() {
             Content::Error(error) => Some(error),
             _ => None,

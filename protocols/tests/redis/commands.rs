@@ -44,6 +44,43 @@ fn what_is_refused_at_once_is_refused_word_by_word() {
 }
 
 #[test]
+fn a_command_with_words_replaced_is_the_same_as_one_written_anew() {
+    let mut list: Vec<Vec<u8>> = ["SET", "key", "value", "EX", "60"].map(|word| word.as_bytes().to_vec()).to_vec();
+    let mut pattern = Pattern::new(&list).unwrap();
+    assert_eq!(*pattern.prepared(), PreparedCommand::new(&list).unwrap());
+    for (at, length) in [(1, 3), (1, 0), (1, 9), (2, 10), (2, 10), (4, 99), (4, 100), (1, 1000), (2, 0), (1, 7), (0, 4)]
+    {
+        list[at] = vec![b'x'; length];
+        assert_eq!(pattern.replace(at, &list[at]), Ok(()));
+        assert_eq!(*pattern.prepared(), PreparedCommand::new(&list).unwrap(), "word {at} with {length} bytes");
+    }
+    assert!(matches!(pattern.replace(5, b"x"), Err(Refused::Misuse(_))), "it has five words");
+    let many = vec!["a"; 1000];
+    assert_eq!(*Pattern::new(&many).unwrap().prepared(), PreparedCommand::new(&many).unwrap());
+}
+
+#[test]
+fn a_word_that_is_replaced_makes_no_command_that_is_refused() {
+    for (before, at, word) in [
+        ("PING", 0, "MONITOR"),
+        ("CLIENT REPLY ON", 2, "OFF"),
+        ("client list", 1, "reply"),
+        ("SCRIPT DEBUG NO", 2, "YES"),
+        ("XXXXXX REPLY OFF", 0, "CLIENT"),
+    ] {
+        let mut pattern = Pattern::new(words(before)).unwrap();
+        let refused = pattern.replace(at, word.as_bytes());
+        assert!(matches!(refused, Err(Refused::Misuse(_))), "{before} with {word}: {refused:?}");
+    }
+    // How it is answered goes with its name.
+    let mut pattern = Pattern::new(["GET", "a", "b"]).unwrap();
+    pattern.replace(0, b"SUBSCRIBE").unwrap();
+    assert_eq!(*pattern.prepared(), PreparedCommand::new(["SUBSCRIBE", "a", "b"]).unwrap());
+    assert!(Pattern::new([""; 0]).is_err());
+    assert_eq!(format!("{pattern:?}"), "3 words, 33 bytes");
+}
+
+#[test]
 fn there_is_one_slot_or_as_many_as_were_asked_for() {
     let mut side = quiet(Client::new());
     assert_eq!(side.machine.slots(), 1);

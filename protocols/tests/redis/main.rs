@@ -16,7 +16,7 @@ mod resp3;
 mod streamed;
 mod values;
 
-use aquests_protocols::redis::{Client, Limits, Message, PreparedCommand, Request, Violation, Words};
+use aquests_protocols::redis::{Client, Limits, Message, Pattern, PreparedCommand, Request, Violation, Words};
 use aquests_protocols::testing::{Run, Seen, Side, splits};
 use aquests_protocols::{Error, Event, ExchangeId, Limit, Protocol, Refused, Replay};
 
