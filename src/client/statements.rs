@@ -197,7 +197,7 @@ fn bytes(message: &Message<'_>) -> u64 {
 }
 
 /// What a server says that lets nobody in.
-pub(super) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
+pub(crate) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
     let error = postgres::ServerError::new(error);
     // Invalid authorization, and a database that is not there: the same for everybody who waits.
     let login = error.code().starts_with("28") || error.code() == sqlstate::INVALID_CATALOG_NAME;
