@@ -14,7 +14,9 @@ use crate::protocols::{self, ExchangeId, http1};
 use crate::reactor::{At, Flow, Moment, Sender};
 #[cfg(feature = "tls")]
 use crate::reactor::{Tls, TlsSettings};
-use crate::route::{Dialect, RouteKey};
+use crate::route::Dialect;
+#[cfg(feature = "tls")]
+use crate::route::RouteKey;
 use crate::wire::Wire;
 
 /// What later connections to the same servers need not find out again.

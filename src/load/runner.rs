@@ -24,7 +24,7 @@ use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, S
 use crate::reactor::{Tls, TlsSettings};
 use crate::report::{Left, Recorder, Verdict};
 use crate::version::Version;
-use crate::wire::{self, Message, Wire};
+use crate::wire::{Message, Wire};
 
 #[derive(Debug)]
 struct Runner<'a> {
@@ -553,14 +553,13 @@ impl Handler<Wire> for Runner<'_> {
             return Flow::Continue;
         };
         let Some(flight) = self.flights.get_mut(id) else { return Flow::Continue };
-        let mut verdict = Verdict::Ok;
         let counts = flight.start.intended >= self.begin;
         match message {
             Message::Http(semantics::Message::Head(head)) => {
                 (flight.status, flight.version) = (head.status, head.version.into());
                 #[cfg(feature = "http2")]
                 if head.status == 101 && self.plan.asks_for_http2() {
-                    self.lines[flight.line as usize].agreed = wire::agrees_to_http2(&head);
+                    self.lines[flight.line as usize].agreed = crate::wire::agrees_to_http2(&head);
                 }
             }
             Message::Http(semantics::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
@@ -571,7 +570,6 @@ impl Handler<Wire> for Runner<'_> {
                     if !line.useful && super::redis::turns_away(error) {
                         line.words = Some(turned_away(error));
                     }
-                    verdict = Verdict::Error(std::str::from_utf8(error.code()).unwrap_or("?"));
                 }
                 if counts {
                     self.received(reply.as_bytes().len(), at.now);
@@ -597,13 +595,17 @@ impl Handler<Wire> for Runner<'_> {
             _ => {}
         }
         if done && let Some(flight) = self.land(id) {
-            match message {
-                Message::Http(_) => verdict = Verdict::Status(flight.status),
+            let verdict = match message {
+                Message::Http(_) => Verdict::Status(flight.status),
                 #[cfg(feature = "redis")]
-                Message::Redis(_) => {}
+                Message::Redis(redis::Message::Reply(reply)) => reply
+                    .error()
+                    .map_or(Verdict::Ok, |error| Verdict::Error(std::str::from_utf8(error.code()).unwrap_or("?"))),
+                #[cfg(feature = "redis")]
+                Message::Redis(_) => Verdict::Ok,
                 #[cfg(feature = "postgres")]
-                Message::Postgres(_) => verdict = flight.verdict(),
-            }
+                Message::Postgres(_) => flight.verdict(),
+            };
             match &self.lines[flight.line as usize].words {
                 // What looks like an answer, and is none.
                 Some((kind, words)) => {
