@@ -109,6 +109,17 @@ impl Core {
         if exchange.stage == Stage::Sent {
             exchange.enter(Stage::Reading, Moment::NEVER, id, &mut self.alarms);
         }
+        let sinks = exchange.request.streams.as_ref().is_some_and(|streams| streams.sink.is_some());
+        match message {
+            Message::CopyOut(_) if sinks => {
+                if let Err(flow) = self.sink_begins(at, id) {
+                    return flow;
+                }
+            }
+            Message::Data(bytes) if sinks => return self.answer_goes_on(at, id, bytes).unwrap_or_else(|flow| flow),
+            _ => {}
+        }
+        let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
         let Words::Postgres(run) = &mut exchange.request.words else { return Flow::Cancel };
         let Some(server) = self.pool.connections.get_mut(at.tag as usize).and_then(|entry| entry.postgres.as_mut())
         else {
