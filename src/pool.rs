@@ -89,6 +89,7 @@ pub(crate) struct Session {
     /// Nobody holds it any more: when all is answered, its connection goes to the pool.
     pub(crate) released: bool,
     /// The slot of a cluster to whose node it leads.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) slot: Option<u16>,
 }
 
@@ -104,6 +105,7 @@ pub(crate) struct Connection {
     /// A request was sent on it.
     pub(crate) used: bool,
     /// It was asked whether it is the server that it was said to be.
+    #[cfg(feature = "redis")]
     pub(crate) checked: bool,
     /// The server keeps something for it that nobody else is to find: a transaction, subscriptions.
     pub(crate) dirty: bool,
@@ -318,6 +320,7 @@ impl Pool {
             served: 0,
             in_flight: 0,
             used: false,
+            #[cfg(feature = "redis")]
             checked: false,
             dirty: false,
             alone: false,
@@ -439,6 +442,7 @@ impl Pool {
         }
     }
 
+    #[cfg(feature = "redis")]
     /// The connections of a route take nothing more, and close when all on them is answered. Those that have nothing on
     /// them can be closed at once.
     pub(crate) fn retire_all(&mut self, route: usize) -> Vec<Key> {
@@ -504,6 +508,7 @@ impl Route {
         self.led.as_ref().map_or((&*self.key.host, self.key.port), |(host, port)| (&**host, *port))
     }
 
+    #[cfg(feature = "redis")]
     /// Its connections lead elsewhere from now on. `None`: that has to be found out.
     pub(crate) fn lead(&mut self, to: Option<(String, u16)>) {
         if self.led != to {

@@ -30,7 +30,7 @@ mod sending;
 mod sentinel;
 mod session;
 #[cfg(feature = "postgres")]
-mod statements;
+pub(crate) mod statements;
 mod target;
 mod upload;
 mod versions;
