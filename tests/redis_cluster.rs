@@ -5,10 +5,11 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aquests::redis::{Redis, Script, Value};
+use aquests::redis::{Redis, ScanOptions, Script, Value};
 use aquests::{Client, ErrorKind, Outcome};
 use support::{RedisCluster, must_end};
 
@@ -351,5 +352,36 @@ fn a_cluster_that_nobody_answers_for_fails_what_waits_and_says_who_was_asked() {
         client.send(Redis::at(&server.address().to_string()).cluster().get("a")).unwrap();
         let error = outcomes(&mut client).remove(0);
         assert!(error.to_string().contains("cluster support disabled"), "{error}");
+    });
+}
+
+#[test]
+fn a_scan_tells_every_key_of_every_master() {
+    must_end(|| {
+        let cluster = RedisCluster::start();
+        let mut client = Client::builder().workers(3).build().unwrap();
+        let db = db(&cluster);
+        let mut keys: Vec<_> = (0..500).map(|number| format!("key-{number:03}")).collect();
+        for key in &keys {
+            client.send(db.set(key, 1)).unwrap();
+        }
+        client.send(db.set("other", 1)).unwrap();
+        outcomes(&mut client);
+        let found = Arc::new(Mutex::new(BTreeSet::new()));
+        let (into, options) = (Arc::clone(&found), ScanOptions::new().matching("key-*").count(50));
+        let done = Arc::new(Mutex::new(0));
+        let ended = Arc::clone(&done);
+        client
+            .scan(db.scan_keys(options), move |_, scan, keys| {
+                let keys: Vec<String> = keys?;
+                into.lock().unwrap().extend(keys);
+                *ended.lock().unwrap() += u32::from(scan.is_done());
+                Ok(())
+            })
+            .unwrap();
+        client.fetch_all().unwrap();
+        keys.sort();
+        assert_eq!(found.lock().unwrap().iter().cloned().collect::<Vec<_>>(), keys);
+        assert_eq!(*done.lock().unwrap(), 1, "its end is told once");
     });
 }

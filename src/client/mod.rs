@@ -25,6 +25,8 @@ mod push;
 mod replies;
 mod request;
 mod response;
+#[cfg(feature = "redis")]
+mod scans;
 mod sending;
 #[cfg(feature = "redis")]
 mod sentinel;

@@ -27,6 +27,7 @@ mod class;
 mod command;
 mod commands;
 mod convert;
+mod scan;
 mod script;
 mod settings;
 mod slots;
@@ -48,6 +49,7 @@ pub use commands::{
     Expiry, GeoArea, GeoOptions, RangeOptions, ScanOptions, SetOptions, Side, XaddOptions, XreadOptions, ZaddOptions,
 };
 pub use convert::{FromValue, ReadError, StreamEntry};
+pub use scan::Scan;
 pub use script::{Call, Script};
 use settings::{Login, PORT, SENTINEL_PORT};
 pub(crate) use settings::{Place, Settings, Topology};
