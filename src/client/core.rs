@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::download::Sink;
+use super::errands::Later;
 use super::exchange::{Alarms, Exchange, Exchanges, Stage, Upgrade};
 use super::outcome::{Failed, Outcome};
 use super::pings::Pings;
@@ -49,6 +50,12 @@ pub(super) struct Core {
     pub(super) races: BinaryHeap<std::cmp::Reverse<(Moment, usize)>>,
     pub(super) pings: Pings,
     pub(super) listeners: Listeners,
+    /// What goes on at a later time.
+    pub(super) later: Later,
+    #[cfg(feature = "redis")]
+    pub(super) clusters: Vec<super::cluster::Cluster>,
+    #[cfg(feature = "redis")]
+    pub(super) masters: Vec<super::sentinel::Masters>,
     #[cfg(feature = "postgres")]
     pub(super) known: statements::Known,
     /// Bytes collected and not yet handed over.
@@ -81,6 +88,11 @@ impl Core {
             races: BinaryHeap::new(),
             pings: Pings::default(),
             listeners: Listeners::new(listener),
+            later: Later::new(),
+            #[cfg(feature = "redis")]
+            clusters: Vec::new(),
+            #[cfg(feature = "redis")]
+            masters: Vec::new(),
             #[cfg(feature = "postgres")]
             known: statements::Known::default(),
             buffered: 0,
@@ -91,6 +103,12 @@ impl Core {
 
     /// Takes a request into the queue of its route.
     pub(super) fn accept(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) {
+        let exchange = self.take(id, request, route, now);
+        self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
+    }
+
+    /// Takes a request, which is in no queue yet.
+    pub(super) fn take(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) -> ExchangeId {
         self.span.get_or_insert((now, now));
         let timeout = request.timeouts.total.or(self.settings.total_timeout);
         let exchange = self.exchanges.insert(id, request, route, now);
@@ -100,7 +118,7 @@ impl Core {
             inserted.total = now + timeout;
             inserted.arm(exchange, &mut self.alarms);
         }
-        self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
+        exchange
     }
 
     /// Ends a request, wherever it is.
@@ -142,7 +160,7 @@ impl Core {
     }
 
     /// Takes the first request of a route that is still wanted.
-    fn pop(&mut self, route: usize) -> Option<ExchangeId> {
+    pub(super) fn pop(&mut self, route: usize) -> Option<ExchangeId> {
         loop {
             let Waiting { id, .. } = self.pool.routes.get_mut(route)?.queue.pop_front()?;
             if self.exchanges.get(id).is_some() {
@@ -195,6 +213,12 @@ impl Core {
         source: Option<BoxError>,
         now: Moment,
     ) {
+        if let Some(errand) = exchange.errand {
+            self.buffered = self.buffered.saturating_sub(exchange.collected.size());
+            return self.errand_failed(errand, kind, &detail, now);
+        }
+        #[cfg(feature = "redis")]
+        let place = self.place_of(&exchange);
         let Exchange { id, mut request, collected, .. } = exchange;
         if let Some(sent) = exchange.sent
             && self.pool.is(sent.connection, sent.key)
@@ -212,6 +236,8 @@ impl Core {
             Some(address) => address.to_string(),
             None => format!("{}:{}", request.url.host(), request.url.port()),
         };
+        #[cfg(feature = "redis")]
+        let peer = place.unwrap_or(peer);
         let harmless = request.is_idempotent() || exchange.sent.is_none();
         let passing = !matches!(
             kind,
@@ -225,6 +251,10 @@ impl Core {
     }
 
     pub(super) fn answer(&mut self, exchange: Exchange, now: Moment) {
+        if let Some(errand) = exchange.errand {
+            self.buffered = self.buffered.saturating_sub(exchange.collected.size());
+            return self.errand_done(errand, exchange.collected, now);
+        }
         let Exchange { id, request, sent, queued, collected, .. } = exchange;
         let Prepared { method, url, meta, callback, .. } = request;
         let sent_at = sent.map_or(now, |sent| sent.at);
@@ -295,7 +325,9 @@ impl Core {
                 ErrorKind::Timeout(_) => String::new(),
                 _ => reason.to_string(),
             };
-            self.fail_first(route, kind, &detail, now);
+            if !self.goes_elsewhere(route, kind, &detail, now) {
+                self.fail_first(route, kind, &detail, now);
+            }
         }
         let words = words.or_else(|| refusal(&self.pool.routes[route].key.dialect, reason));
         if in_vain && let Some((kind, words)) = words {
@@ -304,7 +336,7 @@ impl Core {
                 ErrorKind::Authentication => self.fail_all(route, kind, &words, now),
                 _ => self.fail_first(route, kind, &words, now),
             }
-        } else if in_vain && self.has_waiting(route) {
+        } else if in_vain && self.has_waiting(route) && !self.asks_for_the_way(route, reason, now) {
             // It opened only to close. That may be chance, but who waits for it must come to an end.
             let first = self.pool.routes[route].queue.front().map(|first| first.id);
             let exchange = first.and_then(|id| self.exchanges.get(id));
@@ -348,7 +380,7 @@ impl Core {
         let Some(exchange) = self.exchanges.get(id) else { return };
         exchange.sent = None;
         exchange.enter(Stage::Waiting, Moment::NEVER, id, &mut self.alarms);
-        let (age, route) = (exchange.id.0, exchange.route);
+        let (age, route) = (exchange.age(), exchange.route);
         self.pool.enqueue(route, Waiting { age, id });
     }
 }

@@ -33,6 +33,7 @@ impl Client {
         self.take_names(now);
         self.refill(now);
         self.core.expire(now);
+        self.core.go_on_later(now);
         self.core.race(&mut self.reactor, now);
         if let Some(every) = self.core.settings.ping_every {
             self.core.pings.send(&self.core.pool, &mut self.reactor, every, now);
@@ -70,7 +71,8 @@ impl Client {
         for answer in self.lookups.answers() {
             let route = answer.token as usize;
             let Some(entry) = self.core.pool.routes.get(route) else { continue };
-            let (host, port) = self.lookups.settings.place(&entry.key.host, entry.key.port);
+            let (host, port) = entry.place();
+            let (host, port) = self.lookups.settings.place(host, port);
             let host = host.to_owned();
             self.core.named(route, &host, port, answer.result, now);
             self.core.pool.forget_if_unused(route);
@@ -149,6 +151,11 @@ impl Core {
             return self.refuse(id, request.into_owner(), error, now);
         }
         let route = match session {
+            #[cfg(feature = "redis")]
+            None if key.is_in_cluster() => {
+                let exchange = self.take(id, request, usize::MAX, now);
+                return self.direct(exchange, now);
+            }
             None => self.pool.route(&key),
             Some(route) => {
                 let Some(entry) = self.pool.routes.get(route) else {
@@ -171,10 +178,13 @@ impl Core {
     }
 
     /// A session for a route, with a connection from the pool if one is free.
-    pub(super) fn open(&mut self, key: RouteKey, reactor: &mut Reactor<Wire>) -> usize {
+    pub(super) fn open(&mut self, key: RouteKey, slot: Option<u16>, reactor: &mut Reactor<Wire>) -> usize {
         let shared = self.pool.route(&key);
-        let session = self.pool.session(key);
-        if let Some(connection) = self.pool.take_unused(shared) {
+        let of_any_node = key.is_in_cluster();
+        let session = self.pool.session(key, slot);
+        if of_any_node {
+            // Its connection is made when it is known where to.
+        } else if let Some(connection) = self.pool.take_unused(shared) {
             self.pool.move_to(connection, session);
             if let Some(key) = self.pool.connections[connection].key {
                 // It is kept as long as the session is, and not as long as the pool keeps what nobody uses.
@@ -189,6 +199,7 @@ impl Core {
     /// The next time limit that may have run out, or attempt that is to begin.
     pub(super) fn next_deadline(&self) -> Moment {
         let next = self.alarms.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
+        let next = next.min(self.later.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due));
         next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due)).min(self.pings.next())
     }
 
@@ -317,12 +328,16 @@ impl Core {
     /// Where the next connection of a route goes. `None`: its name is being resolved, or has no address and the requests
     /// have failed.
     fn address(&mut self, route: usize, lookups: &mut Lookups, now: Moment) -> Option<Address> {
+        if !self.knows_the_way(route, now) {
+            return None;
+        }
         let entry = &mut self.pool.routes[route];
         if let Some(address) = &entry.key.address {
             return Some(address.clone());
         }
         if !entry.names.hold(now) && !matches!(entry.names, Names::Asked) {
-            let (host, port) = lookups.settings.place(&entry.key.host, entry.key.port);
+            let (host, port) = entry.place();
+            let (host, port) = lookups.settings.place(host, port);
             let host = host.to_owned();
             let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(route as u64, &host, now));
             match known {
@@ -351,7 +366,7 @@ impl Core {
             Err(trouble) => {
                 self.pool.routes[route].names = Names::Unknown;
                 let kind = if trouble.timeout { ErrorKind::Timeout(Phase::Resolve) } else { ErrorKind::Resolve };
-                let own = host.eq_ignore_ascii_case(&self.pool.routes[route].key.host);
+                let own = host.eq_ignore_ascii_case(self.pool.routes[route].place().0);
                 let words = if own { trouble.words } else { format!("{host}: {}", trouble.words) };
                 self.fail_all(route, kind, &words, now);
             }
@@ -389,9 +404,10 @@ impl Core {
     ) -> io::Result<Key> {
         #[cfg(feature = "tls")]
         {
-            let key = &self.pool.routes[self.pool.connections[connection].route].key.clone();
+            let route = &self.pool.routes[self.pool.connections[connection].route];
+            let (key, host) = (&route.key.clone(), route.place().0.to_owned());
             if let Some(alpn) = key.dialect.alpn() {
-                let tls = self.tls(key).and_then(|settings| settings.connect(&key.host, alpn));
+                let tls = self.tls(key).and_then(|settings| settings.connect(&host, alpn));
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
                 return reactor.connect_tls(address, &tls, connection as u64, deadline);
             }
