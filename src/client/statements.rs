@@ -14,7 +14,9 @@ use crate::protocols::{self, ExchangeId, http1};
 use crate::reactor::{At, Flow, Moment, Sender};
 #[cfg(feature = "tls")]
 use crate::reactor::{Tls, TlsSettings};
-use crate::route::{Dialect, RouteKey};
+use crate::route::Dialect;
+#[cfg(feature = "tls")]
+use crate::route::RouteKey;
 use crate::wire::Wire;
 
 /// What later connections to the same servers need not find out again.
@@ -208,7 +210,7 @@ fn bytes(message: &Message<'_>) -> u64 {
 }
 
 /// What a server says that lets nobody in.
-pub(super) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
+pub(crate) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
     let error = postgres::ServerError::new(error);
     // Invalid authorization, and a database that is not there: the same for everybody who waits.
     let login = error.code().starts_with("28") || error.code() == sqlstate::INVALID_CATALOG_NAME;

@@ -5,7 +5,8 @@ use std::fmt;
 
 use std::net::SocketAddr;
 
-use aquests::load::Plan;
+use aquests::load::{Mode, Plan};
+use aquests::postgres::Postgres;
 use aquests::redis::Redis;
 
 use crate::args::LoadArgs;
@@ -71,7 +72,11 @@ impl<'a> Job<'a> {
         let tls = tls::settings(&args.tls, embedded.and_then(|target| target.authority.as_deref()))?;
         let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
         let parts = Parts::read(&args.request)?;
-        let (mut plan, url) = if Redis::is_url(&url) { redis(&url, args)? } else { (http(&url, args, &parts)?, url) };
+        let (mut plan, url) = match () {
+            () if Redis::is_url(&url) => redis(&url, args)?,
+            () if Postgres::is_url(&url) => postgres(&url, args)?,
+            () => (http(&url, args, &parts)?, url),
+        };
         plan = plan
             .templates(!args.no_template)
             .connections(args.connections)
@@ -129,6 +134,15 @@ fn http(url: &str, args: &LoadArgs, parts: &Parts) -> Result<Plan, Failure> {
         plan = plan.header("connection", "close").versions(aquests::Versions::Http1);
     }
     Ok(plan)
+}
+
+/// The plan, and the URL without what is secret in it.
+fn postgres(url: &str, args: &LoadArgs) -> Result<(Plan, String), Failure> {
+    let Some((sql, values)) = args.words.split_first() else {
+        return Err(Failure::Usage("a statement is missing behind the URL: postgres://… \"SELECT 1\"".to_owned()));
+    };
+    let db = Postgres::parse(url)?;
+    Ok((Plan::postgres(&db, sql, values, Mode::Prepared)?, db.url().to_string()))
 }
 
 /// The plan, and the URL without what is secret in it.
