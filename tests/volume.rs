@@ -11,7 +11,9 @@ use std::time::Duration;
 use aquests::load::{Control, Plan, run};
 use aquests::postgres::Postgres;
 use aquests::{Client, Error, ErrorKind, Report, Request};
-use support::{FAULTS, Nginx, Peer, PostgresServer, forget_peak, must_end, peak_memory, raise_open_files, resident_memory};
+use support::{
+    FAULTS, Nginx, Peer, PostgresServer, forget_peak, must_end, peak_memory, raise_open_files, resident_memory,
+};
 
 const SERVER: &str = r#"keepalive_requests 100000000; location = /2 { return 200 "ok"; }"#;
 

@@ -191,6 +191,10 @@ impl Core {
         source: Option<BoxError>,
         now: Moment,
     ) {
+        #[cfg(feature = "postgres")]
+        let peer = self.database_of(&exchange);
+        #[cfg(not(feature = "postgres"))]
+        let peer: Option<String> = None;
         let Exchange { id, mut request, collected, .. } = exchange;
         if let Some(sent) = exchange.sent
             && self.pool.is(sent.connection, sent.key)
@@ -204,9 +208,10 @@ impl Core {
         }
         self.buffered = self.buffered.saturating_sub(collected.size());
         self.recorder.failed(kind);
-        let peer = match &request.address {
-            Some(address) => address.to_string(),
-            None => format!("{}:{}", request.url.host(), request.url.port()),
+        let peer = match (&request.address, peer) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(peer)) => peer,
+            (None, None) => format!("{}:{}", request.url.host(), request.url.port()),
         };
         let harmless = request.is_idempotent() || exchange.sent.is_none();
         let passing = !matches!(
@@ -265,10 +270,10 @@ impl Core {
 
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
-        let entry = self.pool.closed(connection);
+        let mut entry = self.pool.closed(connection);
         let in_vain = opened && entry.was_never_of_use();
-        let Connection { route, asked, handshakes, words, again, .. } = entry;
-        for id in again {
+        let (route, asked, words) = (entry.route, entry.asked, entry.words.take());
+        for id in std::mem::take(&mut entry.again) {
             self.interrupted(id, route, reason, now);
         }
         match self.pool.routes[route].spoken {
@@ -280,27 +285,23 @@ impl Core {
         }
         if !opened {
             let mut kind = ErrorKind::of(reason, false);
-            let late = |limit: Duration| handshakes.iter().any(|(_, began)| *began + limit <= now);
+            let late = |limit: Duration| entry.handshakes.iter().any(|(_, began)| *began + limit <= now);
             if kind == ErrorKind::Timeout(Phase::Connect) && self.settings.tls_timeout.is_some_and(late) {
                 kind = ErrorKind::Timeout(Phase::Tls);
             }
             let detail = match kind {
                 ErrorKind::Timeout(Phase::Connect) => {
-                    format!("no connection within {:?}", self.settings.connect_timeout)
+                    format!("no connection within {:?}", self.connect_timeout(route))
                 }
                 ErrorKind::Timeout(_) => String::new(),
                 _ => reason.to_string(),
             };
-            self.fail_first(route, kind, &detail, now);
+            self.came_to_nothing(&entry, kind, &detail, now);
         }
         let words = words.or_else(|| refusal(&self.pool.routes[route].key.dialect, reason));
         if in_vain && let Some((kind, words)) = words {
-            // It will let nobody else in either, who says the same.
-            match kind {
-                ErrorKind::Authentication => self.fail_all(route, kind, &words, now),
-                _ => self.fail_first(route, kind, &words, now),
-            }
-        } else if in_vain && self.has_waiting(route) {
+            self.came_to_nothing(&entry, kind, &words, now);
+        } else if in_vain && self.has_waiting(route) && !self.closed_at_login(&entry, reason, now) {
             // It opened only to close. That may be chance, but who waits for it must come to an end.
             let first = self.pool.routes[route].queue.front().map(|first| first.id);
             let exchange = first.and_then(|id| self.exchanges.get(id));
@@ -326,6 +327,29 @@ impl Core {
             self.pool.line_up(route);
         }
         self.pool.forget_if_unused(route);
+    }
+
+    /// A connection is of no use to those who wait for it.
+    fn came_to_nothing(&mut self, entry: &Connection, kind: ErrorKind, words: &str, now: Moment) {
+        #[cfg(feature = "postgres")]
+        if self.goes_elsewhere(entry.route, Some(entry), kind, words, now) {
+            return;
+        }
+        match kind {
+            // It will let nobody else in either, who says the same.
+            ErrorKind::Authentication => self.fail_all(entry.route, kind, words, now),
+            _ => self.fail_first(entry.route, kind, words, now),
+        }
+    }
+
+    /// A connection closed while it was made, without a word. `true`: others are tried, or it is told.
+    fn closed_at_login(&mut self, entry: &Connection, reason: &Reason, now: Moment) -> bool {
+        #[cfg(feature = "postgres")]
+        if entry.postgres.is_some() {
+            return self.unanswered(entry, reason, now);
+        }
+        let _ = (entry, reason, now);
+        false
     }
 
     /// An exchange would have gone on with a connection that is gone, which the server knows nothing of.
@@ -354,6 +378,10 @@ fn refusal(dialect: &Dialect, reason: &Reason) -> Option<(ErrorKind, String)> {
     #[cfg(feature = "postgres")]
     if let (Dialect::Postgres(..), Reason::Protocol(protocols::Error::Violation(violation))) = (dialect, reason) {
         return Some((statements::kind(violation), reason.to_string()));
+    }
+    #[cfg(feature = "postgres")]
+    if let (Dialect::Postgres(..), Reason::Tls(_)) = (dialect, reason) {
+        return Some((ErrorKind::Tls, reason.to_string()));
     }
     let _ = (dialect, reason);
     None

@@ -9,6 +9,8 @@ mod bodies;
 mod builder;
 mod collected;
 mod core;
+#[cfg(feature = "postgres")]
+mod databases;
 mod download;
 mod exchange;
 mod form;

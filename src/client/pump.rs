@@ -70,7 +70,8 @@ impl Client {
         for answer in self.lookups.answers() {
             let route = answer.token as usize;
             let Some(entry) = self.core.pool.routes.get(route) else { continue };
-            let (host, port) = self.lookups.settings.place(&entry.key.host, entry.key.port);
+            let place = entry.place();
+            let (host, port) = self.lookups.settings.place(&place.host, place.port);
             let host = host.to_owned();
             self.core.named(route, &host, port, answer.result, now);
             self.core.pool.forget_if_unused(route);
@@ -180,6 +181,8 @@ impl Core {
             }
             self.pool.rest(connection);
         }
+        #[cfg(feature = "postgres")]
+        self.begins_like(session, shared);
         self.pool.forget_if_unused(shared);
         session
     }
@@ -315,12 +318,15 @@ impl Core {
     /// Where the next connection of a route goes. `None`: its name is being resolved, or has no address and the requests
     /// have failed.
     fn address(&mut self, route: usize, lookups: &mut Lookups, now: Moment) -> Option<Address> {
+        #[cfg(feature = "postgres")]
+        self.draw_host(route);
         let entry = &mut self.pool.routes[route];
-        if let Some(address) = &entry.key.address {
-            return Some(address.clone());
+        let place = entry.place().into_owned();
+        if let Some(address) = place.address {
+            return Some(address);
         }
         if !entry.names.hold(now) && !matches!(entry.names, Names::Asked) {
-            let (host, port) = lookups.settings.place(&entry.key.host, entry.key.port);
+            let (host, port) = lookups.settings.place(&place.host, place.port);
             let host = host.to_owned();
             let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(route as u64, &host, now));
             match known {
@@ -349,8 +355,12 @@ impl Core {
             Err(trouble) => {
                 self.pool.routes[route].names = Names::Unknown;
                 let kind = if trouble.timeout { ErrorKind::Timeout(Phase::Resolve) } else { ErrorKind::Resolve };
-                let own = host.eq_ignore_ascii_case(&self.pool.routes[route].key.host);
+                let own = host.eq_ignore_ascii_case(&self.pool.routes[route].place().host);
                 let words = if own { trouble.words } else { format!("{host}: {}", trouble.words) };
+                #[cfg(feature = "postgres")]
+                if self.goes_elsewhere(route, None, kind, &words, now) {
+                    return;
+                }
                 self.fail_all(route, kind, &words, now);
             }
         }
@@ -358,9 +368,9 @@ impl Core {
 
     fn dial(&mut self, route: usize, address: &Address, reactor: &mut Reactor<Wire>, now: Moment) {
         let connection = self.pool.dial(route, now);
-        let deadline = now + self.settings.connect_timeout;
+        let deadline = now + self.connect_timeout(route);
         let entry = &self.pool.routes[route];
-        if entry.key.address.is_none()
+        if entry.place().address.is_none()
             && let Names::Known { addresses, next, .. } = &entry.names
             && addresses.len() > 1
         {
@@ -377,6 +387,26 @@ impl Core {
         }
     }
 
+    /// How long connecting to one address of a route may take.
+    pub(super) fn connect_timeout(&self, route: usize) -> Duration {
+        match &self.pool.routes[route].key.dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => settings.connect_timeout.unwrap_or(self.settings.connect_timeout),
+            _ => self.settings.connect_timeout,
+        }
+    }
+
+    /// Where a connection leads.
+    pub(super) fn key_of(&self, connection: usize) -> RouteKey {
+        let entry = &self.pool.connections[connection];
+        let key = &self.pool.routes[entry.route].key;
+        #[cfg(feature = "postgres")]
+        if entry.way.host > 0 {
+            return key.of_host(entry.way.host);
+        }
+        key.clone()
+    }
+
     /// Begins to connect, with TLS where the scheme wants it.
     fn begin(
         &mut self,
@@ -385,9 +415,13 @@ impl Core {
         deadline: Moment,
         reactor: &mut Reactor<Wire>,
     ) -> io::Result<Key> {
+        #[cfg(feature = "postgres")]
+        {
+            self.pool.connections[connection].address = Some(address.clone());
+        }
         #[cfg(feature = "tls")]
         {
-            let key = &self.pool.routes[self.pool.connections[connection].route].key.clone();
+            let key = &self.key_of(connection);
             if let Some(alpn) = key.dialect.alpn() {
                 let tls = self.tls(key).and_then(|settings| settings.connect(&key.host, alpn));
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
