@@ -86,6 +86,24 @@ impl RouteKey {
         false
     }
 
+    /// The same, for another of its hosts.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_host(&self, host: usize) -> Self {
+        match &self.dialect {
+            Dialect::Postgres(settings, _) if !self.is_fixed() => Self::postgres(settings, host, None),
+            _ => self.clone(),
+        }
+    }
+
+    /// Its address is not that of its settings.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_fixed(&self) -> bool {
+        match &self.dialect {
+            Dialect::Postgres(settings, host) => Self::postgres(settings, *host, None).address != self.address,
+            _ => true,
+        }
+    }
+
     /// Whom errors name.
     pub(crate) fn peer(&self) -> String {
         match &self.address {

@@ -57,6 +57,7 @@ pub(super) type Later = BinaryHeap<Reverse<(Moment, Due)>>;
 #[cfg(feature = "redis")]
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
+#[cfg(feature = "redis")]
 impl Core {
     /// Goes on with what waited for a time that has come.
     pub(super) fn go_on_later(&mut self, now: Moment) {
@@ -79,6 +80,8 @@ impl Core {
 
 #[cfg(not(feature = "redis"))]
 impl Core {
+    pub(super) fn go_on_later(&mut self, _now: Moment) {}
+
     pub(super) fn errand_done(&mut self, errand: Errand, _collected: Collected, _now: Moment) {
         match errand {}
     }
@@ -180,8 +183,7 @@ impl Core {
         if route.key.address.is_some() {
             return None;
         }
-        let (host, port) = route.place();
-        Some(format!("{host}:{port}"))
+        Some(route.place().peer())
     }
 
     /// Where the connections of a route lead is known. `false`: it is being asked, and the route wants a connection again
