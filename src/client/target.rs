@@ -1,8 +1,10 @@
 //! What a connection can lead to: whatever names a server and says who one is there.
 
+#[cfg(unix)]
+use std::path::PathBuf;
+
 use crate::error::Error;
-#[cfg(feature = "postgres")]
-use crate::postgres::Postgres;
+use crate::reactor::Address;
 #[cfg(feature = "redis")]
 use crate::redis::Redis;
 use crate::route::RouteKey;
@@ -11,7 +13,11 @@ use crate::version::Versions;
 
 /// Where a [`Session`](super::Session) is to lead: made from a URL, or from a database.
 #[derive(Clone, Debug)]
-pub struct Target(Kind);
+pub struct Target {
+    kind: Kind,
+    /// Connect here, whatever it names.
+    address: Option<Address>,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -19,8 +25,6 @@ enum Kind {
     Url(Secret),
     #[cfg(feature = "redis")]
     Redis(Redis),
-    #[cfg(feature = "postgres")]
-    Postgres(Postgres),
 }
 
 /// A URL may hold a password.
@@ -34,25 +38,31 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Target {
+    fn of(kind: Kind) -> Self {
+        Self { kind, address: None }
+    }
+
+    /// Connects to this unix socket, whatever the URL or the database names. Requests that are sent through the session must
+    /// say the same.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.address = Some(Address::Unix(path.into()));
+        self
+    }
+
     /// Whose connections may be used.
     pub(super) fn route(self, versions: Versions) -> Result<RouteKey, Error> {
-        match self.0 {
+        match self.kind {
             #[cfg(feature = "redis")]
-            Kind::Url(Secret(url)) if Redis::is_url(&url) => Ok(RouteKey::redis(Redis::parse(&url)?.settings(), None)),
-            #[cfg(feature = "postgres")]
-            Kind::Url(Secret(url)) if Postgres::is_url(&url) => {
-                Ok(RouteKey::postgres(Postgres::parse(&url)?.settings(), 0, None))
+            Kind::Url(Secret(url)) if Redis::is_url(&url) => {
+                Ok(RouteKey::redis(Redis::parse(&url)?.settings(), self.address))
             }
-            Kind::Url(Secret(url)) => Ok(RouteKey::http(&Url::parse(&url)?, None, versions)),
+            Kind::Url(Secret(url)) => Ok(RouteKey::http(&Url::parse(&url)?, self.address, versions)),
             #[cfg(feature = "redis")]
             Kind::Redis(redis) => {
                 redis.check()?;
-                Ok(RouteKey::redis(redis.settings(), None))
-            }
-            #[cfg(feature = "postgres")]
-            Kind::Postgres(postgres) => {
-                postgres.settings().check()?;
-                Ok(RouteKey::postgres(postgres.settings(), 0, None))
+                Ok(RouteKey::redis(redis.settings(), self.address))
             }
         }
     }
@@ -60,7 +70,7 @@ impl Target {
 
 impl From<&str> for Target {
     fn from(url: &str) -> Self {
-        Self(Kind::Url(Secret(url.to_owned())))
+        Self::of(Kind::Url(Secret(url.to_owned())))
     }
 }
 
@@ -72,34 +82,20 @@ impl From<&String> for Target {
 
 impl From<String> for Target {
     fn from(url: String) -> Self {
-        Self(Kind::Url(Secret(url)))
-    }
-}
-
-#[cfg(feature = "postgres")]
-impl From<&Postgres> for Target {
-    fn from(postgres: &Postgres) -> Self {
-        Self(Kind::Postgres(postgres.clone()))
-    }
-}
-
-#[cfg(feature = "postgres")]
-impl From<Postgres> for Target {
-    fn from(postgres: Postgres) -> Self {
-        Self(Kind::Postgres(postgres))
+        Self::of(Kind::Url(Secret(url)))
     }
 }
 
 #[cfg(feature = "redis")]
 impl From<&Redis> for Target {
     fn from(redis: &Redis) -> Self {
-        Self(Kind::Redis(redis.clone()))
+        Self::of(Kind::Redis(redis.clone()))
     }
 }
 
 #[cfg(feature = "redis")]
 impl From<Redis> for Target {
     fn from(redis: Redis) -> Self {
-        Self(Kind::Redis(redis))
+        Self::of(Kind::Redis(redis))
     }
 }

@@ -18,7 +18,9 @@ use crate::protocols::{self, Established, ExchangeId, Refused, Replay, semantics
 use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
 use crate::report::{Left, Recorder, Verdict};
 use crate::version::Version;
-use crate::wire::{self, Message, Wire};
+#[cfg(feature = "http2")]
+use crate::wire;
+use crate::wire::{Message, Wire};
 
 #[derive(Debug)]
 struct Runner<'a> {
