@@ -2,13 +2,12 @@
 //! Starts nothing.
 
 use std::fmt;
-
 use std::net::SocketAddr;
 
 use aquests::load::Plan;
-use aquests::redis::Redis;
 
 use crate::args::LoadArgs;
+use crate::database;
 use crate::output::Failure;
 use crate::request::Parts;
 use crate::tls;
@@ -70,8 +69,12 @@ impl<'a> Job<'a> {
         };
         let tls = tls::settings(&args.tls, embedded.and_then(|target| target.authority.as_deref()))?;
         let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
-        let parts = Parts::read(&args.request)?;
-        let (mut plan, url) = if Redis::is_url(&url) { redis(&url, args)? } else { (http(&url, args, &parts)?, url) };
+        let (mut plan, url, parts) = if database::is_url(&url) {
+            redis(&url, args)?
+        } else {
+            let parts = Parts::read(&args.request)?;
+            (http(&url, args, &parts)?, url, parts)
+        };
         plan = plan
             .templates(!args.no_template)
             .connections(args.connections)
@@ -131,13 +134,15 @@ fn http(url: &str, args: &LoadArgs, parts: &Parts) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-/// The plan, and the URL without what is secret in it.
-fn redis(url: &str, args: &LoadArgs) -> Result<(Plan, String), Failure> {
-    if args.words.is_empty() {
+/// The plan, the URL without what is secret in it, and the name of the command in the place of a method: its arguments may
+/// be secrets.
+fn redis(url: &str, args: &LoadArgs) -> Result<(Plan, String, Parts), Failure> {
+    let db = database::redis(url, args.of_http())?;
+    let Some(name) = args.words.first() else {
         return Err(Failure::Usage("a command of Redis is missing behind the URL: redis://… GET key".to_owned()));
-    }
-    let db = Redis::parse(url)?;
-    Ok((Plan::redis(&db, &args.words)?, db.url().to_string()))
+    };
+    let parts = Parts { method: name.to_ascii_uppercase(), headers: Vec::new(), body: None, file: None };
+    Ok((Plan::redis(&db, &args.words)?, database::shown(&db), parts))
 }
 
 impl fmt::Display for Job<'_> {
