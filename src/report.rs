@@ -39,6 +39,7 @@ pub(crate) enum Verdict<'a> {
     /// It was done.
     Ok,
     /// It was not done, and this is the code of the error.
+    #[cfg_attr(not(any(feature = "postgres", feature = "redis")), allow(dead_code))]
     Error(&'a str),
 }
 

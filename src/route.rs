@@ -106,10 +106,7 @@ impl Dialect {
             #[cfg(feature = "redis")]
             Dialect::Redis(settings) => settings.tls.then_some(&[]),
             #[cfg(feature = "postgres")]
-            Dialect::Postgres(settings, _) => {
-                let direct = settings.ssl.negotiation == postgres::SslNegotiation::Direct;
-                (direct && settings.ssl.mode >= postgres::SslMode::Require).then_some(&[b"postgresql"])
-            }
+            Dialect::Postgres(settings, _) => settings.is_direct().then_some(&[b"postgresql"]),
         }
     }
 }

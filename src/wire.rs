@@ -1,7 +1,6 @@
 //! Every protocol that a client can speak, as one machine. What this module adds is the choice; it looks into no message
 //! but the one by which a server agrees to speak another protocol.
 
-use crate::version::Version;
 use aquests_protocols::http1;
 #[cfg(feature = "http2")]
 use aquests_protocols::http2;
@@ -47,9 +46,10 @@ pub(crate) enum Message<'a> {
 // One of these stands in the slab for every connection: what is large belongs in a box.
 const _: () = assert!(size_of::<Wire>() <= 128);
 
+#[cfg(any(feature = "load", feature = "redis"))]
 impl Wire {
     /// The version that is spoken, where that is known to nobody but the machine.
-    pub(crate) fn version(&self) -> Option<Version> {
+    pub(crate) fn version(&self) -> Option<crate::version::Version> {
         match self {
             #[cfg(feature = "redis")]
             Wire::Redis(machine) => Some(machine.version().into()),
@@ -59,6 +59,7 @@ impl Wire {
 }
 
 /// The head with which a request asks for HTTP/2 on a plain connection, telling these settings (RFC 7540 §3.2).
+#[cfg_attr(not(any(feature = "http2", feature = "load")), allow(dead_code))]
 pub(crate) fn asking_for_http2(head: &PreparedRequest, settings: &str) -> Result<PreparedRequest, Invalid> {
     let mut head = head.clone();
     head.field("connection", b"upgrade, http2-settings")?.field("upgrade", b"h2c")?;

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
+use database::Database;
 use output::{Failure, note};
 
 fn main() -> ExitCode {
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
 /// What stands behind the URL of a database is a word, whatever it begins with: `LRANGE list 0 -1`.
 fn parse() -> Cli {
     let mut command = Cli::command();
-    if std::env::args().any(|arg| database::is_url(&arg)) {
+    if std::env::args().any(|arg| Database::of(&arg).is_some()) {
         command = command.mut_subcommand("fetch", |fetch| fetch.mut_arg("more", |more| more.allow_hyphen_values(true)));
     }
     let matches = command.get_matches();

@@ -110,9 +110,9 @@ impl Sink {
         Sink::File { path, file: None }
     }
 
-    /// A body begins.
+    /// A body begins: behind the one before, where an answer has several.
     pub(super) fn begin(&mut self) -> Result<(), Trouble> {
-        if let Sink::File { path, file } = self {
+        if let Sink::File { path, file: file @ None } = self {
             *file = Some(BufWriter::new(File::create(path).map_err(Trouble::File)?));
         }
         Ok(())

@@ -14,6 +14,7 @@ use super::prepared::Prepared;
 use crate::pool::Made;
 use crate::protocols::ExchangeId;
 use crate::reactor::{Key, Moment};
+#[cfg(feature = "redis")]
 use crate::version::Version;
 
 /// A request in hand.
@@ -40,8 +41,10 @@ pub(super) struct Exchange {
     /// It asks for HTTP/2 in HTTP/1.1, or did: the server agreed.
     pub(super) upgrade: Upgrade,
     /// Replies that are to be passed over: to what was sent in front of it.
+    #[cfg(feature = "redis")]
     pub(super) skips: u8,
     /// How often the server said that it is to be asked elsewhere, or otherwise.
+    #[cfg(feature = "redis")]
     pub(super) detours: u8,
 }
 
@@ -132,7 +135,10 @@ impl Exchange {
         if self.collected.has_begun() {
             return false;
         }
-        self.skips = 0;
+        #[cfg(feature = "redis")]
+        {
+            self.skips = 0;
+        }
         let Some(streams) = &mut self.request.streams else {
             self.request.restart();
             return true;
@@ -174,6 +180,7 @@ pub(super) struct Sent {
     pub(super) first_byte: Option<Moment>,
     pub(super) made: Made,
     /// What its connection speaks, where that does not show in the answer.
+    #[cfg(feature = "redis")]
     pub(super) version: Option<Version>,
 }
 
@@ -207,7 +214,9 @@ impl Exchanges {
             suspended: None,
             alarm: Moment::NEVER,
             upgrade: Upgrade::No,
+            #[cfg(feature = "redis")]
             skips: 0,
+            #[cfg(feature = "redis")]
             detours: 0,
         });
         let exchange = ExchangeId(u64::from(self.generation) << 32 | index as u64);

@@ -25,7 +25,7 @@ mod response;
 mod sending;
 mod session;
 #[cfg(feature = "postgres")]
-mod statements;
+pub(crate) mod statements;
 mod target;
 mod upload;
 mod versions;

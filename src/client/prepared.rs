@@ -178,7 +178,13 @@ impl Prepared {
 
     /// Its body is handed over in parts, after the rest.
     pub(super) fn is_in_parts(&self) -> bool {
-        matches!(self.words, Words::Http { .. }) && matches!(self.outgoing_body(), Body::Parts(_))
+        match &self.words {
+            Words::Http { .. } => matches!(self.outgoing_body(), Body::Parts(_)),
+            #[cfg(feature = "redis")]
+            Words::Redis(_) => false,
+            #[cfg(feature = "postgres")]
+            Words::Postgres(run) => run.copies_in(),
+        }
     }
 
     /// It waits at the server, and nothing is to wait behind it: for so long at most, `None` for ever.

@@ -7,7 +7,9 @@ use std::fmt;
 use super::core::Core;
 #[cfg(feature = "postgres")]
 use super::statements;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(feature = "redis")]
+use crate::error::ErrorKind;
 #[cfg(feature = "postgres")]
 use crate::protocols::postgres;
 #[cfg(feature = "redis")]

@@ -201,6 +201,11 @@ impl Request {
         if let Some(streams) = &mut self.streams {
             streams.upload = None;
         }
+        #[cfg(feature = "postgres")]
+        if let Asked::Postgres(_) = self.asked {
+            self.streams().upload = Some(Upload::segments(vec![Segment::Bytes(body)]));
+            return self;
+        }
         self.http(|http| http.body = body)
     }
 
@@ -413,6 +418,10 @@ impl Request {
             #[cfg(feature = "postgres")]
             Asked::Postgres(statement) => {
                 statement.check()?;
+                let uploads = self.streams.as_ref().is_some_and(|streams| streams.upload.is_some());
+                if uploads && !statement.copies_in() {
+                    return Err(Error::invalid("only what copies to the server has a body: Postgres::copy_in"));
+                }
                 let run = Box::new(statement.run());
                 (Words::Postgres(run), method(statement.name()), statement.settings().url(), Vec::new())
             }

@@ -126,6 +126,7 @@ impl Core {
     /// A request was sent from the queue.
     fn sent(&mut self, at: At, id: ExchangeId, asks: bool, to: &mut Sender<'_, Wire>) {
         let connection = at.tag as usize;
+        #[cfg(feature = "redis")]
         let version = to.protocol().version();
         self.pool.unrest(connection);
         let entry = &mut self.pool.connections[connection];
@@ -135,10 +136,19 @@ impl Core {
         let waits_for = exchange.request.waits_for();
         entry.used = true;
         entry.in_flight += 1;
+        self.on_way += 1;
         entry.dirty |= in_session && exchange.request.leaves_traces();
         entry.alone = waits_for.is_some();
         let made = std::mem::take(&mut entry.made);
-        exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made, version });
+        exchange.sent = Some(Sent {
+            key: at.key,
+            connection,
+            at: at.now,
+            first_byte: None,
+            made,
+            #[cfg(feature = "redis")]
+            version,
+        });
         exchange.upgrade = if asks { Upgrade::Asks } else { Upgrade::No };
         let settings = &self.settings;
         if entry.waits == 0 {

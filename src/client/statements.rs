@@ -14,7 +14,9 @@ use crate::protocols::{self, ExchangeId, http1};
 use crate::reactor::{At, Flow, Moment, Sender};
 #[cfg(feature = "tls")]
 use crate::reactor::{Tls, TlsSettings};
-use crate::route::{Dialect, RouteKey};
+use crate::route::Dialect;
+#[cfg(feature = "tls")]
+use crate::route::RouteKey;
 use crate::wire::Wire;
 
 /// What later connections to the same servers need not find out again.
@@ -107,6 +109,17 @@ impl Core {
         if exchange.stage == Stage::Sent {
             exchange.enter(Stage::Reading, Moment::NEVER, id, &mut self.alarms);
         }
+        let sinks = exchange.request.streams.as_ref().is_some_and(|streams| streams.sink.is_some());
+        match message {
+            Message::CopyOut(_) if sinks => {
+                if let Err(flow) = self.sink_begins(at, id) {
+                    return flow;
+                }
+            }
+            Message::Data(bytes) if sinks => return self.answer_goes_on(at, id, bytes).unwrap_or_else(|flow| flow),
+            _ => {}
+        }
+        let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
         let Words::Postgres(run) = &mut exchange.request.words else { return Flow::Cancel };
         let Some(server) = self.pool.connections.get_mut(at.tag as usize).and_then(|entry| entry.postgres.as_mut())
         else {
@@ -197,7 +210,7 @@ fn bytes(message: &Message<'_>) -> u64 {
 }
 
 /// What a server says that lets nobody in.
-pub(super) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
+pub(crate) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
     let error = postgres::ServerError::new(error);
     // Invalid authorization, and a database that is not there: the same for everybody who waits.
     let login = error.code().starts_with("28") || error.code() == sqlstate::INVALID_CATALOG_NAME;

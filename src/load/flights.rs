@@ -3,6 +3,8 @@
 
 use crate::protocols::ExchangeId;
 use crate::reactor::Moment;
+#[cfg(feature = "postgres")]
+use crate::report::Verdict;
 use crate::version::Version;
 
 /// A request on its way.
@@ -13,6 +15,9 @@ pub(super) struct Flight {
     pub(super) line: u32,
     pub(super) status: u16,
     pub(super) version: Version,
+    /// The code of the error that it was answered with.
+    #[cfg(feature = "postgres")]
+    code: [u8; 5],
     generation: u32,
     /// Neighbours in the list of the connection.
     older: u32,
@@ -34,6 +39,25 @@ pub(super) struct Queue {
 }
 
 const NONE: u32 = u32::MAX;
+
+#[cfg(feature = "postgres")]
+impl Flight {
+    /// The server says that it was not done; the first word counts.
+    pub(super) fn fails(&mut self, code: &[u8]) {
+        if self.code == [0; 5] {
+            self.code = *b"?    ";
+            self.code.iter_mut().zip(code).for_each(|(to, byte)| *to = *byte);
+        }
+    }
+
+    /// What the answer says.
+    pub(super) fn verdict(&self) -> Verdict<'_> {
+        match self.code {
+            [0, ..] => Verdict::Ok,
+            _ => Verdict::Error(std::str::from_utf8(&self.code).unwrap_or("?").trim_end()),
+        }
+    }
+}
 
 impl Queue {
     pub(super) const EMPTY: Queue = Queue { oldest: NONE, newest: NONE };
@@ -61,8 +85,18 @@ impl Flights {
         version: Version,
         now: Moment,
     ) -> ExchangeId {
-        let mut flight =
-            Flight { start, sent: now, line, status: 0, version, generation: 0, older: queue.newest, newer: NONE };
+        let mut flight = Flight {
+            start,
+            sent: now,
+            line,
+            status: 0,
+            version,
+            #[cfg(feature = "postgres")]
+            code: [0; 5],
+            generation: 0,
+            older: queue.newest,
+            newer: NONE,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 let place = &mut self.all[index as usize];

@@ -6,6 +6,8 @@ mod flights;
 mod http;
 mod pace;
 mod plan;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod race;
 #[cfg(feature = "redis")]
 mod redis;
@@ -19,6 +21,8 @@ use std::thread;
 use std::time::Duration;
 
 pub use plan::Plan;
+#[cfg(feature = "postgres")]
+pub use postgres::Mode;
 
 use crate::error::Error;
 use crate::reactor::Waker;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::http::{self, Http};
+#[cfg(feature = "postgres")]
+use super::postgres::{self, Mode, Postgres};
 #[cfg(feature = "redis")]
 use super::redis::{self, Redis};
 use super::template::Values;
@@ -15,6 +17,8 @@ use crate::protocols::Established;
 #[cfg(feature = "http2")]
 use crate::protocols::ExchangeId;
 use crate::reactor::{Address, Key, Moment, Reactor};
+#[cfg(feature = "tls")]
+use crate::reactor::{Tls, TlsSettings};
 use crate::url::Url;
 use crate::version::Versions;
 use crate::wire::{Request, Wire};
@@ -43,7 +47,7 @@ pub struct Plan {
     pub(super) wait: bool,
     connect_to: Option<Place>,
     #[cfg(feature = "tls")]
-    tls: crate::reactor::TlsSettings,
+    tls: TlsSettings,
     /// What cannot be sent.
     wrong: Option<&'static str>,
 }
@@ -54,6 +58,8 @@ enum Goal {
     Http(Http),
     #[cfg(feature = "redis")]
     Redis(Redis),
+    #[cfg(feature = "postgres")]
+    Postgres(Postgres),
 }
 
 /// Where to connect.
@@ -82,16 +88,20 @@ pub(super) enum Work {
     Http(Box<http::Work>),
     #[cfg(feature = "redis")]
     Redis(redis::Work),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::Work),
 }
 
 impl Work {
-    /// The next request; it may ask for HTTP/2. `Err`: it cannot be sent.
+    /// Hands the next request to `send`. `first`: it is the first on its connection. `Err`: it cannot be sent.
     #[inline]
-    pub(super) fn next(&mut self, ask: bool) -> Result<Request<'_>, ()> {
+    pub(super) fn send<R>(&mut self, first: bool, send: impl FnOnce(Request<'_>) -> R) -> Result<R, ()> {
         match self {
-            Work::Http(work) => work.next(ask).map(Request::Http).map_err(drop),
+            Work::Http(work) => work.next(first).map(|request| send(Request::Http(request))).map_err(drop),
             #[cfg(feature = "redis")]
-            Work::Redis(work) => work.next().map(Request::Redis).map_err(drop),
+            Work::Redis(work) => work.next().map(|request| send(Request::Redis(request))).map_err(drop),
+            #[cfg(feature = "postgres")]
+            Work::Postgres(work) => Ok(work.send(first, |request| send(Request::Postgres(request)))),
         }
     }
 }
@@ -139,6 +149,27 @@ impl Plan {
         Ok(Self::to(Goal::Redis(Redis::new(db, words)?)))
     }
 
+    /// A statement, again and again. The values of its parameters (`$1`, …) are templates, too, and go as text: the server
+    /// reads them as the types that it wants.
+    ///
+    /// ```no_run
+    /// use aquests::load::{self, Control, Mode, Plan};
+    /// use aquests::postgres::Postgres;
+    ///
+    /// let db = Postgres::at("127.0.0.1", "mydb").user("test", "1111");
+    /// let sql = "SELECT abalance FROM pgbench_accounts WHERE aid = $1";
+    /// let plan = Plan::postgres(&db, sql, ["{rand:1:100000}"], Mode::Prepared)?.connections(10).requests(10_000);
+    /// println!("{}", load::run(&plan, &Control::new())?);
+    /// # Ok::<(), aquests::Error>(())
+    /// ```
+    #[cfg(feature = "postgres")]
+    pub fn postgres<I>(db: &crate::postgres::Postgres, sql: &str, values: I, mode: Mode) -> Result<Self, Error>
+    where
+        I: IntoIterator<Item: AsRef<[u8]>>,
+    {
+        Ok(Self::to(Goal::Postgres(Postgres::new(db, sql, values, mode)?)))
+    }
+
     fn to(goal: Goal) -> Self {
         Self {
             goal,
@@ -166,6 +197,8 @@ impl Plan {
             Goal::Http(http) => change(http),
             #[cfg(feature = "redis")]
             Goal::Redis(_) => self.wrong = Some("a command of Redis has none of what belongs to HTTP"),
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(_) => self.wrong = Some("a statement has none of what belongs to HTTP"),
         }
         self
     }
@@ -268,7 +301,7 @@ impl Plan {
     /// Whom to trust over TLS, and who to be: the roots of the system, and nobody.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn tls(mut self, settings: crate::reactor::TlsSettings) -> Self {
+    pub fn tls(mut self, settings: TlsSettings) -> Self {
         self.tls = settings;
         self
     }
@@ -340,6 +373,8 @@ impl Plan {
             Goal::Http(http) => Some((http.url.host(), http.url.port())),
             #[cfg(feature = "redis")]
             Goal::Redis(redis) => redis.host(),
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(postgres) => postgres.host(),
         }
     }
 
@@ -348,6 +383,8 @@ impl Plan {
             Goal::Http(http) => Place::Name(http.url.host().to_owned(), http.url.port()),
             #[cfg(feature = "redis")]
             Goal::Redis(redis) => redis.place(),
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(postgres) => postgres.place(),
         })
     }
 
@@ -372,10 +409,11 @@ impl Plan {
         address: &Address,
         tag: u64,
         deadline: Moment,
+        #[cfg(feature = "tls")] tls: &TlsSettings,
     ) -> io::Result<Key> {
         #[cfg(feature = "tls")]
         if let Some((name, alpn)) = self.tls_at_once() {
-            let tls = self.tls.connect(name, alpn);
+            let tls = tls.connect(name, alpn);
             let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
             return reactor.connect_tls(address, &tls, tag, deadline);
         }
@@ -389,15 +427,49 @@ impl Plan {
             Goal::Http(http) => http.url.is_https().then(|| (http.url.host(), http.versions.alpn())),
             #[cfg(feature = "redis")]
             Goal::Redis(redis) => redis.tls_at_once().map(|name| (name, &[][..])),
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(postgres) => {
+                const ALPN: &[&[u8]] = &[b"postgresql"];
+                postgres.is_direct().then(|| postgres.host()).flatten().map(|(name, _)| (name, ALPN))
+            }
+        }
+    }
+
+    /// TLS, where the server was asked for it and agreed.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls_on_request(&self, settings: &TlsSettings) -> Result<Tls, String> {
+        match &self.goal {
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(postgres) => {
+                settings.connect(postgres.host().map_or("localhost", |(name, _)| name), &[b"postgresql"])
+            }
+            _ => {
+                let _ = settings;
+                Err("nobody asked for TLS".to_owned())
+            }
+        }
+    }
+
+    /// TLS with everything read that belongs to it.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls_settings(&self) -> Result<TlsSettings, Error> {
+        match &self.goal {
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(postgres) => postgres.tls(&self.tls).map_err(Error::invalid),
+            _ => Ok(self.tls.clone()),
         }
     }
 
     /// The machine of a connection that has just been made.
-    pub(super) fn machine(&self, established: &Established<'_>) -> Wire {
+    pub(super) fn machine(&self, established: &Established<'_>) -> Result<Wire, String> {
         match &self.goal {
-            Goal::Http(http) => http.machine(established, self.depth),
+            Goal::Http(http) => Ok(http.machine(established, self.depth)),
             #[cfg(feature = "redis")]
-            Goal::Redis(redis) => redis.machine(self.depth),
+            Goal::Redis(redis) => Ok(redis.machine(self.depth)),
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(postgres) => {
+                postgres.machine(self.depth, matches!(self.place(), Place::Address(Address::Unix(_))))
+            }
         }
     }
 
@@ -406,7 +478,7 @@ impl Plan {
     pub(super) fn upgraded(&self, id: ExchangeId, work: &Work) -> Option<Wire> {
         match (&self.goal, work) {
             (Goal::Http(http), Work::Http(work)) => Some(http.upgraded(id, work.head(), self.depth)),
-            #[cfg(feature = "redis")]
+            #[cfg(any(feature = "postgres", feature = "redis"))]
             _ => None,
         }
     }
@@ -417,11 +489,12 @@ impl Plan {
 
     /// The first request of a connection asks for HTTP/2.
     pub(super) fn asks_for_http2(&self) -> bool {
-        match &self.goal {
-            Goal::Http(http) => http.asks_for_http2(),
-            #[cfg(feature = "redis")]
-            Goal::Redis(_) => false,
-        }
+        matches!(&self.goal, Goal::Http(http) if http.asks_for_http2())
+    }
+
+    /// The first request of a connection is another one than those that follow.
+    pub(super) fn begins_differently(&self) -> bool {
+        !self.is_http() || self.asks_for_http2()
     }
 
     /// How many requests one of `threads` sends; `None`: until the time is over.
@@ -449,6 +522,8 @@ impl Plan {
             Goal::Http(http) => http.work(self, turns).map(|work| Work::Http(Box::new(work))),
             #[cfg(feature = "redis")]
             Goal::Redis(redis) => redis.work(self, turns).map(Work::Redis),
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(postgres) => postgres.work(self, turns).map(Work::Postgres),
         }
     }
 }

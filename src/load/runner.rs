@@ -9,17 +9,21 @@ use super::pace::Pace;
 use super::plan::{Plan, Work};
 use super::series::Series;
 use super::{Control, Measured};
+#[cfg(feature = "postgres")]
+use crate::client::statements;
 #[cfg(feature = "redis")]
 use crate::client::turned_away;
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "postgres")]
+use crate::protocols::postgres;
 #[cfg(feature = "redis")]
 use crate::protocols::redis;
-use crate::protocols::{self, Established, ExchangeId, Refused, Replay, semantics};
+use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1, semantics};
 use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
+#[cfg(feature = "tls")]
+use crate::reactor::{Tls, TlsSettings};
 use crate::report::{Left, Recorder, Verdict};
 use crate::version::Version;
-#[cfg(feature = "http2")]
-use crate::wire;
 use crate::wire::{Message, Wire};
 
 #[derive(Debug)]
@@ -29,6 +33,8 @@ struct Runner<'a> {
     /// The address that was reached last: others begin with it.
     reached: usize,
     work: Work,
+    #[cfg(feature = "tls")]
+    tls: TlsSettings,
     lines: Vec<Line>,
     /// Lines with nothing to do. Some may have found something since, or be gone.
     idle: Vec<u32>,
@@ -81,8 +87,8 @@ struct Line {
     tried: usize,
     /// The place of the address that was dialed last: others may reach another one meanwhile.
     dialed: usize,
-    /// The next request is to ask for HTTP/2.
-    asks: bool,
+    /// The next request is the first on its connection.
+    first: bool,
     /// The server agreed to that.
     #[cfg(feature = "http2")]
     agreed: bool,
@@ -182,7 +188,7 @@ impl<'a> Runner<'a> {
             moved: false,
             tried: 0,
             dialed: 0,
-            asks: false,
+            first: false,
             #[cfg(feature = "http2")]
             agreed: false,
             queue: Queue::EMPTY,
@@ -192,6 +198,8 @@ impl<'a> Runner<'a> {
             addresses,
             reached: 0,
             work: plan.work(thread, threads)?,
+            #[cfg(feature = "tls")]
+            tls: plan.tls_settings()?,
             lines: (0..lines).map(|_| line()).collect(),
             idle: Vec::with_capacity(lines),
             dial: (0..lines as u32).collect(),
@@ -292,7 +300,12 @@ impl<'a> Runner<'a> {
             let line = &mut self.lines[index as usize];
             line.dialed = if line.tried == 0 { self.reached } else { (line.dialed + 1) % self.addresses.len() };
             let address = &self.addresses[line.dialed];
-            match self.plan.connect(reactor, address, index.into(), now + self.plan.connect_timeout) {
+            let deadline = now + self.plan.connect_timeout;
+            #[cfg(feature = "tls")]
+            let begun = self.plan.connect(reactor, address, index.into(), deadline, &self.tls);
+            #[cfg(not(feature = "tls"))]
+            let begun = self.plan.connect(reactor, address, index.into(), deadline);
+            match begun {
                 Ok(key) => {
                     line.key = Some(key);
                     self.connecting += 1;
@@ -341,12 +354,17 @@ impl<'a> Runner<'a> {
 
     /// The server said something on a connection that answers no request. Messages and invalidations are none of ours; an
     /// error lets nobody in.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "postgres", feature = "redis"))]
     fn on_push(&mut self, at: At, message: Message<'_>) {
-        if let Message::Redis(redis::Message::Reply(reply)) = message
-            && let Some(error) = reply.error()
-        {
-            self.lines[at.tag as usize].words = Some(turned_away(error));
+        let words = match message {
+            #[cfg(feature = "redis")]
+            Message::Redis(redis::Message::Reply(reply)) => reply.error().map(turned_away),
+            #[cfg(feature = "postgres")]
+            Message::Postgres(postgres::Message::Error(error)) => Some(statements::turned_away(error)),
+            _ => None,
+        };
+        if words.is_some() {
+            self.lines[at.tag as usize].words = words;
         }
     }
 
@@ -464,13 +482,27 @@ impl Handler<Wire> for Runner<'_> {
         let line = &mut self.lines[at.tag as usize];
         self.reached = line.dialed;
         (line.tried, line.useful, line.ready, line.words) = (0, false, false, None);
-        line.asks = self.plan.asks_for_http2();
+        line.first = self.plan.begins_differently();
         #[cfg(feature = "http2")]
         {
             line.agreed = false;
         }
         self.connecting -= 1;
-        self.plan.machine(&established)
+        self.plan.machine(&established).unwrap_or_else(|words| {
+            self.broken = Some(Error::invalid(words));
+            Wire::Http1(http1::Client::new())
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    fn start_tls(&mut self, at: At) -> Option<(Tls, Moment)> {
+        match self.plan.tls_on_request(&self.tls) {
+            Ok(tls) => Some((tls, at.now + self.plan.connect_timeout)),
+            Err(words) => {
+                self.lines[at.tag as usize].words = Some((ErrorKind::Tls, words));
+                None
+            }
+        }
     }
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
@@ -495,8 +527,9 @@ impl Handler<Wire> for Runner<'_> {
             let line = &mut self.lines[index as usize];
             let id = self.flights.depart(&mut line.queue, index, start, version, at.now);
             line.moved = true;
-            let sent = match self.work.next(std::mem::take(&mut line.asks)) {
-                Ok(request) => to.send(id, request),
+            let first = std::mem::take(&mut line.first);
+            let sent = match self.work.send(first, |request| to.send(id, request)) {
+                Ok(sent) => sent,
                 Err(()) => Err(Refused::Misuse("a template made a request that cannot be sent")),
             };
             match sent {
@@ -515,19 +548,18 @@ impl Handler<Wire> for Runner<'_> {
 
     fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
         let Some(id) = id else {
-            #[cfg(feature = "redis")]
+            #[cfg(any(feature = "postgres", feature = "redis"))]
             self.on_push(at, message);
             return Flow::Continue;
         };
         let Some(flight) = self.flights.get_mut(id) else { return Flow::Continue };
-        let mut verdict = Verdict::Ok;
         let counts = flight.start.intended >= self.begin;
         match message {
             Message::Http(semantics::Message::Head(head)) => {
                 (flight.status, flight.version) = (head.status, head.version.into());
                 #[cfg(feature = "http2")]
                 if head.status == 101 && self.plan.asks_for_http2() {
-                    self.lines[flight.line as usize].agreed = wire::agrees_to_http2(&head);
+                    self.lines[flight.line as usize].agreed = crate::wire::agrees_to_http2(&head);
                 }
             }
             Message::Http(semantics::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
@@ -538,7 +570,6 @@ impl Handler<Wire> for Runner<'_> {
                     if !line.useful && super::redis::turns_away(error) {
                         line.words = Some(turned_away(error));
                     }
-                    verdict = Verdict::Error(std::str::from_utf8(error.code()).unwrap_or("?"));
                 }
                 if counts {
                     self.received(reply.as_bytes().len(), at.now);
@@ -546,12 +577,35 @@ impl Handler<Wire> for Runner<'_> {
             }
             #[cfg(feature = "redis")]
             Message::Redis(redis::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
+            #[cfg(feature = "postgres")]
+            Message::Postgres(postgres::Message::Row(row)) if counts => self.received(row.as_bytes().len(), at.now),
+            #[cfg(feature = "postgres")]
+            Message::Postgres(postgres::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
+            #[cfg(feature = "postgres")]
+            Message::Postgres(postgres::Message::Error(error)) => flight.fails(error.code()),
+            // There is no data for it.
+            #[cfg(feature = "postgres")]
+            Message::Postgres(postgres::Message::CopyIn(_)) if !done => {
+                flight.fails(b"COPY");
+                if let Some(flight) = self.land(id) {
+                    self.answered(flight, Verdict::Error("COPY"), at.now);
+                }
+                return Flow::Cancel;
+            }
             _ => {}
         }
         if done && let Some(flight) = self.land(id) {
-            if matches!(message, Message::Http(_)) {
-                verdict = Verdict::Status(flight.status);
-            }
+            let verdict = match message {
+                Message::Http(_) => Verdict::Status(flight.status),
+                #[cfg(feature = "redis")]
+                Message::Redis(redis::Message::Reply(reply)) => reply
+                    .error()
+                    .map_or(Verdict::Ok, |error| Verdict::Error(std::str::from_utf8(error.code()).unwrap_or("?"))),
+                #[cfg(feature = "redis")]
+                Message::Redis(_) => Verdict::Ok,
+                #[cfg(feature = "postgres")]
+                Message::Postgres(_) => flight.verdict(),
+            };
             match &self.lines[flight.line as usize].words {
                 // What looks like an answer, and is none.
                 Some((kind, words)) => {

@@ -25,6 +25,8 @@ pub use results::{ResultSet, Results};
 pub use row::{Column, Index, Row, Value};
 pub(crate) use server::Server;
 pub use server_error::{ServerError, sqlstate};
+#[cfg(feature = "load")]
+pub(crate) use settings::Host;
 pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};
 pub(crate) use settings::{Place, Secret, Settings};
 pub use statement::Statement;

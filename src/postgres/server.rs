@@ -78,6 +78,11 @@ impl super::settings::Ssl {
 }
 
 impl Settings {
+    /// TLS comes before the first byte.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.ssl.negotiation == super::SslNegotiation::Direct && self.ssl.mode >= SslMode::Require
+    }
+
     /// The machine of a new connection to one of the hosts. `entropy`: nobody can foretell it. `key`: what an earlier login
     /// came to. `plain`: without TLS, where there may be none. `Err`: why there can be none, in words.
     pub(crate) fn machine(
@@ -103,7 +108,7 @@ impl Settings {
         if let Some(key) = key {
             login = login.scram_key(key);
         }
-        let direct = self.ssl.negotiation == super::SslNegotiation::Direct;
+        let direct = self.is_direct();
         login = login.tls(match self.ssl.mode {
             _ if on_socket => Tls::Disable,
             SslMode::Disable | SslMode::Allow => Tls::Disable,

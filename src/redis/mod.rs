@@ -42,6 +42,7 @@ use std::sync::Arc;
 pub use crate::protocols::redis::{ErrorReply, Limits, Value, Version};
 use crate::{Error, Url};
 pub use args::{Args, ToArg, ToArgs};
+#[cfg(feature = "load")]
 pub(crate) use class::Wait;
 pub use command::Command;
 pub(crate) use command::Exchange;

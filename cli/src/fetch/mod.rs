@@ -18,10 +18,11 @@ use aquests::http::Method;
 use aquests::{Client, Form, Part, Request, Url};
 
 use crate::args::FetchArgs;
+use crate::database::Database;
 use crate::output::{Failure, Sink, note};
 use crate::request::{Parts, STDIN};
 use crate::units::Field;
-use crate::{database, terminal, tls};
+use crate::{terminal, tls};
 use bar::{Bar, FRAME};
 use printer::{End, Printer};
 
@@ -33,8 +34,12 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// Runs the command.
 pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
-    if database::is_url(&args.url) {
-        return redis::run(args);
+    match Database::of(&args.url) {
+        Some(Database::Redis) => return redis::run(args),
+        Some(Database::Postgres) => {
+            return Err(Failure::Usage("fetch does not ask PostgreSQL yet; load does".to_owned()));
+        }
+        None => {}
     }
     for (name, given) in [("--json", args.json), ("--count", args.count.is_some())] {
         if given {

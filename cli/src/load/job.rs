@@ -4,10 +4,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use aquests::load::Plan;
+use aquests::load::{Mode, Plan};
 
 use crate::args::LoadArgs;
-use crate::database;
+use crate::database::{self, Database};
 use crate::output::Failure;
 use crate::request::Parts;
 use crate::tls;
@@ -69,11 +69,13 @@ impl<'a> Job<'a> {
         };
         let tls = tls::settings(&args.tls, embedded.and_then(|target| target.authority.as_deref()))?;
         let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
-        let (mut plan, url, parts) = if database::is_url(&url) {
-            redis(&url, args)?
-        } else {
-            let parts = Parts::read(&args.request)?;
-            (http(&url, args, &parts)?, url, parts)
+        let (mut plan, url, parts) = match Database::of(&url) {
+            Some(Database::Redis) => redis(&url, args)?,
+            Some(Database::Postgres) => postgres(&url, args)?,
+            None => {
+                let parts = Parts::read(&args.request)?;
+                (http(&url, args, &parts)?, url, parts)
+            }
         };
         plan = plan
             .templates(!args.no_template)
@@ -136,13 +138,24 @@ fn http(url: &str, args: &LoadArgs, parts: &Parts) -> Result<Plan, Failure> {
 
 /// The plan, the URL without what is secret in it, and the name of the command in the place of a method: its arguments may
 /// be secrets.
-fn redis(url: &str, args: &LoadArgs) -> Result<(Plan, String, Parts), Failure> {
+type Asked = (Plan, String, Parts);
+
+fn postgres(url: &str, args: &LoadArgs) -> Result<Asked, Failure> {
+    let db = database::postgres(url, args.of_http())?;
+    let Some((sql, values)) = args.words.split_first() else {
+        return Err(Failure::Usage("a statement is missing behind the URL: postgres://… \"SELECT 1\"".to_owned()));
+    };
+    let name = sql.trim_start().split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+    let plan = Plan::postgres(&db, sql, values, Mode::Prepared)?;
+    Ok((plan, db.url().to_string(), Parts::named(name)))
+}
+
+fn redis(url: &str, args: &LoadArgs) -> Result<Asked, Failure> {
     let db = database::redis(url, args.of_http())?;
     let Some(name) = args.words.first() else {
         return Err(Failure::Usage("a command of Redis is missing behind the URL: redis://… GET key".to_owned()));
     };
-    let parts = Parts { method: name.to_ascii_uppercase(), headers: Vec::new(), body: None, file: None };
-    Ok((Plan::redis(&db, &args.words)?, database::shown(&db), parts))
+    Ok((Plan::redis(&db, &args.words)?, database::shown(&db), Parts::named(name)))
 }
 
 impl fmt::Display for Job<'_> {

@@ -297,6 +297,11 @@ impl Postgres {
         Self { settings: settings.into() }
     }
 
+    /// Where it is, without who one is: `postgres://db.example.org:5432/mydb`.
+    pub fn url(&self) -> Url {
+        self.settings.url()
+    }
+
     /// Reads a URL (`postgres://user:password@host:port/database?sslmode=require`, with several hosts if need be) or
     /// libpq's `key=value` words (`host=/run/postgresql dbname=mydb`). What they do not say is looked up around the
     /// program: see above. PostgreSQL, "Connection Strings".

@@ -31,6 +31,8 @@ pub struct Statement {
 enum Asked {
     /// Any number of statements, values as text.
     Simple,
+    /// One COPY, whose data is the body of the request.
+    CopyIn,
     /// One statement with values.
     Typed { parameters: Parameters, types: Arc<[u32]>, keep: bool },
 }
@@ -58,6 +60,25 @@ impl Postgres {
     pub fn execute(&self, sql: impl Into<String>, parameters: impl ToParams) -> Statement {
         let asked = Asked::Typed { parameters: parameters.to_params(), types: Arc::default(), keep: true };
         Statement { settings: self.settings().clone(), sql: sql.into().into(), asked }
+    }
+
+    /// `COPY … FROM STDIN`: what is copied is the body of the request, from wherever bodies come
+    /// ([`Request::body`](crate::Request::body), [`body_reader`](crate::Request::body_reader),
+    /// [`body_file`](crate::Request::body_file), [`body_writer`](crate::Request::body_writer)), in the format that the
+    /// statement names: text, CSV or binary. It is sent as the server takes it and never kept whole, and nothing else is on
+    /// its connection meanwhile. A body that fails ends the COPY, and nothing of it is in the table. PostgreSQL, "COPY".
+    ///
+    /// ```
+    /// # let db = aquests::postgres::Postgres::at("127.0.0.1", "mydb").user("test", "1111");
+    /// let statement = db.copy_in("COPY weather (city, prcp) FROM STDIN WITH (FORMAT csv)");
+    /// let request = aquests::Request::from(statement).body("Plzeň,0.25\nPraha,0\n");
+    /// ```
+    ///
+    /// The other direction needs no word of its own: what `COPY … TO STDOUT` brings to a [`query`](Self::query) goes to
+    /// [`Request::on_chunk`](crate::Request::on_chunk) or [`Request::to_file`](crate::Request::to_file), piece by piece
+    /// and cut anywhere, or else is kept as [`ResultSet::copied`](super::ResultSet::copied).
+    pub fn copy_in(&self, sql: impl Into<String>) -> Statement {
+        Statement { settings: self.settings().clone(), sql: sql.into().into(), asked: Asked::CopyIn }
     }
 }
 
@@ -89,8 +110,14 @@ impl Statement {
     pub(crate) fn name(&self) -> &'static str {
         match &self.asked {
             Asked::Simple => "QUERY",
+            Asked::CopyIn => "COPY",
             Asked::Typed { .. } => "EXECUTE",
         }
+    }
+
+    /// It takes a body.
+    pub(crate) fn copies_in(&self) -> bool {
+        matches!(self.asked, Asked::CopyIn)
     }
 
     /// The text, for whoever asked.
@@ -123,6 +150,7 @@ impl fmt::Debug for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.asked {
             Asked::Simple => f.write_str("Statement(simple)"),
+            Asked::CopyIn => f.write_str("Statement(copy)"),
             Asked::Typed { parameters, .. } => write!(f, "Statement({} values)", parameters.len()),
         }
     }
@@ -186,7 +214,7 @@ impl Run {
         let Statement { sql, asked, .. } = &self.statement;
         let Asked::Typed { parameters, types, keep } = asked else {
             self.state = State::Running(None);
-            return Ok(send(Request::Query(sql)));
+            return Ok(send(if self.statement.copies_in() { Request::CopyIn(sql) } else { Request::Query(sql) }));
         };
         self.alone |= !keep || cache.is_off();
         let ready = match &self.state {
@@ -303,6 +331,11 @@ impl Run {
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.statement.settings
+    }
+
+    /// A body follows it.
+    pub(crate) fn copies_in(&self) -> bool {
+        self.statement.copies_in()
     }
 
     /// It begins anew, on another connection perhaps.
