@@ -4,6 +4,7 @@
 //! A route is where requests can share connections. A session has a route of its own with exactly one connection, which
 //! is how it keeps everybody else off it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::error::ErrorKind;
 #[cfg(feature = "postgres")]
 use crate::postgres;
 use crate::protocols::ExchangeId;
+#[cfg(feature = "postgres")]
+use crate::reactor::Address;
 use crate::reactor::{Key, Moment};
 use crate::route::RouteKey;
 
@@ -23,6 +26,8 @@ pub(crate) struct Route {
     pub(crate) key: RouteKey,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) names: Names,
+    /// Where its connections lead in place of what its key says, once that was found out by asking servers.
+    pub(crate) led: Option<(String, u16)>,
     /// When the resolver was asked, and how long it took, until a connection has taken note of it.
     pub(crate) asked: Moment,
     pub(crate) resolve: Option<Duration>,
@@ -34,6 +39,9 @@ pub(crate) struct Route {
     /// Connections with room and nothing to send, the last used at the end.
     idle: Vec<usize>,
     pub(crate) session: Option<Session>,
+    /// Which of several hosts is next.
+    #[cfg(feature = "postgres")]
+    pub(crate) hosts: postgres::Hosts,
     /// Requests may follow one another on its connections. A server that ended one with requests behind an answer, and
     /// had not said so before, shows that they may not.
     pub(crate) pipeline: bool,
@@ -86,6 +94,9 @@ pub(crate) struct Session {
     pub(crate) lost: bool,
     /// Nobody holds it any more: when all is answered, its connection goes to the pool.
     pub(crate) released: bool,
+    /// The slot of a cluster to whose node it leads.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) slot: Option<u16>,
 }
 
 /// A connection as the pool sees it.
@@ -99,6 +110,9 @@ pub(crate) struct Connection {
     pub(crate) in_flight: u32,
     /// A request was sent on it.
     pub(crate) used: bool,
+    /// It was asked whether it is the server that it was said to be.
+    #[cfg(feature = "redis")]
+    pub(crate) checked: bool,
     /// The server keeps something for it that nobody else is to find: a transaction, subscriptions.
     pub(crate) dirty: bool,
     /// The exchange on it waits at the server, and nothing is to wait behind it.
@@ -107,6 +121,12 @@ pub(crate) struct Connection {
     pub(crate) again: VecDeque<ExchangeId>,
     #[cfg(feature = "postgres")]
     pub(crate) postgres: Option<Box<postgres::Server>>,
+    /// Which of several hosts it leads to, and how.
+    #[cfg(feature = "postgres")]
+    pub(crate) way: postgres::Way,
+    /// Where it leads, or is to.
+    #[cfg(feature = "postgres")]
+    pub(crate) address: Option<Address>,
     /// Why the server did not let it in, in its words.
     pub(crate) words: Option<(ErrorKind, String)>,
     /// How many times exchanges on it wait for the program: to read on, to have more to send.
@@ -233,8 +253,8 @@ impl Pool {
     }
 
     /// A route of its own.
-    pub(crate) fn session(&mut self, key: RouteKey) -> usize {
-        self.insert(key, Some(Session::default()))
+    pub(crate) fn session(&mut self, key: RouteKey, slot: Option<u16>) -> usize {
+        self.insert(key, Some(Session { slot, ..Session::default() }))
     }
 
     /// Puts a request at its place by age: at the end, or for one that comes back, where it was.
@@ -302,6 +322,11 @@ impl Pool {
         let made = Made { resolve: entry.resolve.take(), ..Made::default() };
         entry.connections += 1;
         entry.coming += 1;
+        #[cfg(feature = "postgres")]
+        let way = {
+            entry.hosts.dialed();
+            entry.hosts.next()
+        };
         if entry.session.is_none() {
             self.workers += 1;
         }
@@ -312,11 +337,17 @@ impl Pool {
             served: 0,
             in_flight: 0,
             used: false,
+            #[cfg(feature = "redis")]
+            checked: false,
             dirty: false,
             alone: false,
             again: VecDeque::new(),
             #[cfg(feature = "postgres")]
             postgres: None,
+            #[cfg(feature = "postgres")]
+            way,
+            #[cfg(feature = "postgres")]
+            address: None,
             words: None,
             waits: 0,
             dialed: now,
@@ -339,6 +370,14 @@ impl Pool {
         self.routes[entry.route].coming -= 1;
     }
 
+    /// It was made, and does not take requests yet.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_still_coming(&mut self, connection: usize) {
+        let entry = &mut self.connections[connection];
+        entry.state = State::Woken;
+        self.routes[entry.route].coming += 1;
+    }
+
     /// Whether this is the connection that an event is about, and not one that lost its race.
     pub(crate) fn is(&self, connection: usize, key: Key) -> bool {
         self.connections.get(connection).is_some_and(|entry| entry.key == Some(key))
@@ -353,6 +392,10 @@ impl Pool {
         };
         let losers = race.attempts.iter().map(|(attempt, _)| *attempt).filter(|attempt| *attempt != key).collect();
         (entry.key, entry.race) = (Some(key), None);
+        #[cfg(feature = "postgres")]
+        {
+            entry.address = Some(Address::Tcp(winner));
+        }
         // Later connections begin with what is known to work.
         if let Names::Known { addresses, next, .. } = &mut self.routes[entry.route].names
             && let Some(index) = addresses.iter().position(|address| *address == winner)
@@ -432,6 +475,21 @@ impl Pool {
         }
     }
 
+    #[cfg(feature = "redis")]
+    /// The connections of a route take nothing more, and close when all on them is answered. Those that have nothing on
+    /// them can be closed at once.
+    pub(crate) fn retire_all(&mut self, route: usize) -> Vec<Key> {
+        let of_route = |entry: &Connection| entry.route == route && matches!(entry.state, State::Idle | State::Busy);
+        let found: Vec<_> = self.connections.iter().filter(|(_, entry)| of_route(entry)).map(|(at, _)| at).collect();
+        let mut free = Vec::new();
+        for connection in found {
+            self.retire(connection);
+            let entry = &self.connections[connection];
+            free.extend(entry.key.filter(|_| entry.in_flight == 0));
+        }
+        free
+    }
+
     /// Gives a connection that is not idle to another route with the same key.
     pub(crate) fn move_to(&mut self, connection: usize, route: usize) {
         let from = self.connections[connection].route;
@@ -478,11 +536,37 @@ impl Pool {
 }
 
 impl Route {
+    /// Where the next connection goes.
+    pub(crate) fn place(&self) -> Cow<'_, RouteKey> {
+        #[cfg(feature = "postgres")]
+        if self.hosts.next().host > 0 {
+            return Cow::Owned(self.key.of_host(self.hosts.next().host));
+        }
+        self.led().map_or(Cow::Borrowed(&self.key), Cow::Owned)
+    }
+
+    /// Where its connections were led, if they were.
+    pub(crate) fn led(&self) -> Option<RouteKey> {
+        let (host, port) = self.led.as_ref()?;
+        Some(RouteKey { host: host.clone(), port: *port, ..self.key.clone() })
+    }
+
+    /// Its connections lead elsewhere from now on. `None`: that has to be found out.
+    #[cfg(feature = "redis")]
+    pub(crate) fn lead(&mut self, to: Option<(String, u16)>) {
+        if self.led != to {
+            (self.led, self.names) = (to, Names::Unknown);
+        }
+    }
+
     fn new(key: RouteKey, session: Option<Session>, spoken: Spoken) -> Self {
         Self {
+            #[cfg(feature = "postgres")]
+            hosts: postgres::Hosts::new(key.is_fixed()),
             key,
             queue: VecDeque::new(),
             names: Names::Unknown,
+            led: None,
             asked: Moment::START,
             resolve: None,
             spoken,

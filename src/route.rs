@@ -71,6 +71,39 @@ impl RouteKey {
         Self { dialect, host: name, port: host.port, address: address.or(known) }
     }
 
+    /// The same settings at a node of their cluster.
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis_at(settings: &Arc<redis::Settings>, host: &str, port: u16) -> Self {
+        Self { dialect: Dialect::Redis(Arc::clone(settings)), host: host.to_owned(), port, address: None }
+    }
+
+    /// Which server it is depends on the slot.
+    pub(crate) fn is_in_cluster(&self) -> bool {
+        #[cfg(feature = "redis")]
+        if let Dialect::Redis(settings) = &self.dialect {
+            return self.address.is_none() && settings.is_cluster();
+        }
+        false
+    }
+
+    /// The same, for another of its hosts.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_host(&self, host: usize) -> Self {
+        match &self.dialect {
+            Dialect::Postgres(settings, _) if !self.is_fixed() => Self::postgres(settings, host, None),
+            _ => self.clone(),
+        }
+    }
+
+    /// Its address is not that of its settings.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_fixed(&self) -> bool {
+        match &self.dialect {
+            Dialect::Postgres(settings, host) => Self::postgres(settings, *host, None).address != self.address,
+            _ => true,
+        }
+    }
+
     /// Whom errors name.
     pub(crate) fn peer(&self) -> String {
         match &self.address {

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::download::Sink;
+use super::errands::Later;
 use super::exchange::{Alarms, Exchange, Exchanges, Stage, Upgrade};
 use super::outcome::{Failed, Outcome};
 use super::pings::Pings;
@@ -18,7 +19,7 @@ use super::{BoxError, RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Connection, Pool, Spoken, Waiting};
 use crate::protocols::{self, Established, ExchangeId, Replay, http1};
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "postgres", feature = "tls"))]
 use crate::reactor::Tls;
 use crate::reactor::{At, Chunk, Flow, Handler, Key, Moment, Reason, Sender};
 use crate::report::Recorder;
@@ -49,6 +50,12 @@ pub(super) struct Core {
     pub(super) races: BinaryHeap<std::cmp::Reverse<(Moment, usize)>>,
     pub(super) pings: Pings,
     pub(super) listeners: Listeners,
+    /// What goes on at a later time.
+    pub(super) later: Later,
+    #[cfg(feature = "redis")]
+    pub(super) clusters: Vec<super::cluster::Cluster>,
+    #[cfg(feature = "redis")]
+    pub(super) masters: Vec<super::sentinel::Masters>,
     #[cfg(feature = "postgres")]
     pub(super) known: statements::Known,
     /// Bytes collected and not yet handed over.
@@ -81,6 +88,11 @@ impl Core {
             races: BinaryHeap::new(),
             pings: Pings::default(),
             listeners: Listeners::new(listener),
+            later: Later::new(),
+            #[cfg(feature = "redis")]
+            clusters: Vec::new(),
+            #[cfg(feature = "redis")]
+            masters: Vec::new(),
             #[cfg(feature = "postgres")]
             known: statements::Known::default(),
             buffered: 0,
@@ -91,6 +103,12 @@ impl Core {
 
     /// Takes a request into the queue of its route.
     pub(super) fn accept(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) {
+        let exchange = self.take(id, request, route, now);
+        self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
+    }
+
+    /// Takes a request, which is in no queue yet.
+    pub(super) fn take(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) -> ExchangeId {
         self.span.get_or_insert((now, now));
         let timeout = request.timeouts.total.or(self.settings.total_timeout);
         let exchange = self.exchanges.insert(id, request, route, now);
@@ -100,7 +118,7 @@ impl Core {
             inserted.total = now + timeout;
             inserted.arm(exchange, &mut self.alarms);
         }
-        self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
+        exchange
     }
 
     /// Ends a request, wherever it is.
@@ -142,7 +160,7 @@ impl Core {
     }
 
     /// Takes the first request of a route that is still wanted.
-    fn pop(&mut self, route: usize) -> Option<ExchangeId> {
+    pub(super) fn pop(&mut self, route: usize) -> Option<ExchangeId> {
         loop {
             let Waiting { id, .. } = self.pool.routes.get_mut(route)?.queue.pop_front()?;
             if self.exchanges.get(id).is_some() {
@@ -195,6 +213,11 @@ impl Core {
         source: Option<BoxError>,
         now: Moment,
     ) {
+        if let Some(errand) = exchange.errand {
+            self.buffered = self.buffered.saturating_sub(exchange.collected.size());
+            return self.errand_failed(errand, kind, &detail, now);
+        }
+        let peer = self.server_of(&exchange);
         let Exchange { id, mut request, collected, .. } = exchange;
         if let Some(sent) = exchange.sent
             && self.pool.is(sent.connection, sent.key)
@@ -208,9 +231,10 @@ impl Core {
         }
         self.buffered = self.buffered.saturating_sub(collected.size());
         self.recorder.failed(kind);
-        let peer = match &request.address {
-            Some(address) => address.to_string(),
-            None => format!("{}:{}", request.url.host(), request.url.port()),
+        let peer = match (&request.address, peer) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(peer)) => peer,
+            (None, None) => format!("{}:{}", request.url.host(), request.url.port()),
         };
         let harmless = request.is_idempotent() || exchange.sent.is_none();
         let passing = !matches!(
@@ -225,6 +249,10 @@ impl Core {
     }
 
     pub(super) fn answer(&mut self, exchange: Exchange, now: Moment) {
+        if let Some(errand) = exchange.errand {
+            self.buffered = self.buffered.saturating_sub(exchange.collected.size());
+            return self.errand_done(errand, exchange.collected, now);
+        }
         let Exchange { id, request, sent, queued, collected, .. } = exchange;
         let Prepared { method, url, meta, callback, .. } = request;
         let sent_at = sent.map_or(now, |sent| sent.at);
@@ -269,10 +297,10 @@ impl Core {
 
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
-        let entry = self.pool.closed(connection);
+        let mut entry = self.pool.closed(connection);
         let in_vain = opened && entry.was_never_of_use();
-        let Connection { route, asked, handshakes, words, again, .. } = entry;
-        for id in again {
+        let (route, asked, words) = (entry.route, entry.asked, entry.words.take());
+        for id in std::mem::take(&mut entry.again) {
             self.interrupted(id, route, reason, now);
         }
         match self.pool.routes[route].spoken {
@@ -284,27 +312,23 @@ impl Core {
         }
         if !opened {
             let mut kind = ErrorKind::of(reason, false);
-            let late = |limit: Duration| handshakes.iter().any(|(_, began)| *began + limit <= now);
+            let late = |limit: Duration| entry.handshakes.iter().any(|(_, began)| *began + limit <= now);
             if kind == ErrorKind::Timeout(Phase::Connect) && self.settings.tls_timeout.is_some_and(late) {
                 kind = ErrorKind::Timeout(Phase::Tls);
             }
             let detail = match kind {
                 ErrorKind::Timeout(Phase::Connect) => {
-                    format!("no connection within {:?}", self.settings.connect_timeout)
+                    format!("no connection within {:?}", self.connect_timeout(route))
                 }
                 ErrorKind::Timeout(_) => String::new(),
                 _ => reason.to_string(),
             };
-            self.fail_first(route, kind, &detail, now);
+            self.came_to_nothing(&entry, opened, kind, &detail, now);
         }
         let words = words.or_else(|| refusal(&self.pool.routes[route].key.dialect, reason));
         if in_vain && let Some((kind, words)) = words {
-            // It will let nobody else in either, who says the same.
-            match kind {
-                ErrorKind::Authentication => self.fail_all(route, kind, &words, now),
-                _ => self.fail_first(route, kind, &words, now),
-            }
-        } else if in_vain && self.has_waiting(route) {
+            self.came_to_nothing(&entry, opened, kind, &words, now);
+        } else if in_vain && self.has_waiting(route) && !self.closed_at_login(&entry, reason, now) {
             // It opened only to close. That may be chance, but who waits for it must come to an end.
             let first = self.pool.routes[route].queue.front().map(|first| first.id);
             let exchange = first.and_then(|id| self.exchanges.get(id));
@@ -332,6 +356,45 @@ impl Core {
         self.pool.forget_if_unused(route);
     }
 
+    /// A connection is of no use to those who wait for it.
+    fn came_to_nothing(&mut self, entry: &Connection, opened: bool, kind: ErrorKind, words: &str, now: Moment) {
+        #[cfg(feature = "postgres")]
+        if self.tries_next_host(entry.route, Some(entry), kind, words, now) {
+            return;
+        }
+        if !opened && self.goes_elsewhere(entry.route, kind, words, now) {
+            return;
+        }
+        match kind {
+            // It will let nobody else in either, who says the same.
+            ErrorKind::Authentication => self.fail_all(entry.route, kind, words, now),
+            _ => self.fail_first(entry.route, kind, words, now),
+        }
+    }
+
+    /// A connection closed while it was made, without a word. `true`: others are tried, or it is told.
+    fn closed_at_login(&mut self, entry: &Connection, reason: &Reason, now: Moment) -> bool {
+        #[cfg(feature = "postgres")]
+        if entry.postgres.is_some() {
+            return self.unanswered(entry, reason, now);
+        }
+        self.asks_for_the_way(entry.route, reason, now)
+    }
+
+    /// Which server an exchange is for, where its URL does not say so.
+    fn server_of(&self, exchange: &Exchange) -> Option<String> {
+        #[cfg(feature = "redis")]
+        if let Some(node) = self.place_of(exchange) {
+            return Some(node);
+        }
+        #[cfg(feature = "postgres")]
+        if let Some(database) = self.database_of(exchange) {
+            return Some(database);
+        }
+        let _ = exchange;
+        None
+    }
+
     /// An exchange would have gone on with a connection that is gone, which the server knows nothing of.
     fn interrupted(&mut self, id: ExchangeId, route: usize, reason: &Reason, now: Moment) {
         let Some(exchange) = self.exchanges.get(id) else { return };
@@ -348,7 +411,7 @@ impl Core {
         let Some(exchange) = self.exchanges.get(id) else { return };
         exchange.sent = None;
         exchange.enter(Stage::Waiting, Moment::NEVER, id, &mut self.alarms);
-        let (age, route) = (exchange.id.0, exchange.route);
+        let (age, route) = (exchange.age(), exchange.route);
         self.pool.enqueue(route, Waiting { age, id });
     }
 }
@@ -358,6 +421,10 @@ fn refusal(dialect: &Dialect, reason: &Reason) -> Option<(ErrorKind, String)> {
     #[cfg(feature = "postgres")]
     if let (Dialect::Postgres(..), Reason::Protocol(protocols::Error::Violation(violation))) = (dialect, reason) {
         return Some((statements::kind(violation), reason.to_string()));
+    }
+    #[cfg(feature = "postgres")]
+    if let (Dialect::Postgres(..), Reason::Tls(_)) = (dialect, reason) {
+        return Some((ErrorKind::Tls, reason.to_string()));
     }
     let _ = (dialect, reason);
     None
@@ -385,7 +452,7 @@ impl Handler<Wire> for Core {
         self.machine(at.tag as usize, &established)
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(all(feature = "postgres", feature = "tls"))]
     fn start_tls(&mut self, at: At) -> Option<(Tls, Moment)> {
         self.tls_on_request(at)
     }

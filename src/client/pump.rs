@@ -14,6 +14,8 @@ use super::prepared::Prepared;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Names, Race, Spoken};
+#[cfg(feature = "tls")]
+use crate::reactor::TlsSettings;
 use crate::reactor::{Address, At, Key, Moment, Reactor, Reason};
 use crate::resolve::{Found, Lookups};
 use crate::route::{Dialect, RouteKey};
@@ -33,6 +35,7 @@ impl Client {
         self.take_names(now);
         self.refill(now);
         self.core.expire(now);
+        self.core.go_on_later(now);
         self.core.race(&mut self.reactor, now);
         if let Some(every) = self.core.settings.ping_every {
             self.core.pings.send(&self.core.pool, &mut self.reactor, every, now);
@@ -70,7 +73,8 @@ impl Client {
         for answer in self.lookups.answers() {
             let route = answer.token as usize;
             let Some(entry) = self.core.pool.routes.get(route) else { continue };
-            let (host, port) = self.lookups.settings.place(&entry.key.host, entry.key.port);
+            let place = entry.place();
+            let (host, port) = self.lookups.settings.place(&place.host, place.port);
             let host = host.to_owned();
             self.core.named(route, &host, port, answer.result, now);
             self.core.pool.forget_if_unused(route);
@@ -149,6 +153,11 @@ impl Core {
             return self.refuse(id, request.into_owner(), error, now);
         }
         let route = match session {
+            #[cfg(feature = "redis")]
+            None if key.is_in_cluster() => {
+                let exchange = self.take(id, request, usize::MAX, now);
+                return self.direct(exchange, now);
+            }
             None => self.pool.route(&key),
             Some(route) => {
                 let Some(entry) = self.pool.routes.get(route) else {
@@ -171,10 +180,13 @@ impl Core {
     }
 
     /// A session for a route, with a connection from the pool if one is free.
-    pub(super) fn open(&mut self, key: RouteKey, reactor: &mut Reactor<Wire>) -> usize {
+    pub(super) fn open(&mut self, key: RouteKey, slot: Option<u16>, reactor: &mut Reactor<Wire>) -> usize {
         let shared = self.pool.route(&key);
-        let session = self.pool.session(key);
-        if let Some(connection) = self.pool.take_unused(shared) {
+        let of_any_node = key.is_in_cluster();
+        let session = self.pool.session(key, slot);
+        if of_any_node {
+            // Its connection is made when it is known where to.
+        } else if let Some(connection) = self.pool.take_unused(shared) {
             self.pool.move_to(connection, session);
             if let Some(key) = self.pool.connections[connection].key {
                 // It is kept as long as the session is, and not as long as the pool keeps what nobody uses.
@@ -182,6 +194,8 @@ impl Core {
             }
             self.pool.rest(connection);
         }
+        #[cfg(feature = "postgres")]
+        self.begins_like(session, shared);
         self.pool.forget_if_unused(shared);
         session
     }
@@ -189,6 +203,7 @@ impl Core {
     /// The next time limit that may have run out, or attempt that is to begin.
     pub(super) fn next_deadline(&self) -> Moment {
         let next = self.alarms.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
+        let next = next.min(self.later.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due));
         next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due)).min(self.pings.next())
     }
 
@@ -317,12 +332,18 @@ impl Core {
     /// Where the next connection of a route goes. `None`: its name is being resolved, or has no address and the requests
     /// have failed.
     fn address(&mut self, route: usize, lookups: &mut Lookups, now: Moment) -> Option<Address> {
+        if !self.knows_the_way(route, now) {
+            return None;
+        }
+        #[cfg(feature = "postgres")]
+        self.draw_host(route);
         let entry = &mut self.pool.routes[route];
-        if let Some(address) = &entry.key.address {
-            return Some(address.clone());
+        let place = entry.place().into_owned();
+        if let Some(address) = place.address {
+            return Some(address);
         }
         if !entry.names.hold(now) && !matches!(entry.names, Names::Asked) {
-            let (host, port) = lookups.settings.place(&entry.key.host, entry.key.port);
+            let (host, port) = lookups.settings.place(&place.host, place.port);
             let host = host.to_owned();
             let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(route as u64, &host, now));
             match known {
@@ -351,8 +372,12 @@ impl Core {
             Err(trouble) => {
                 self.pool.routes[route].names = Names::Unknown;
                 let kind = if trouble.timeout { ErrorKind::Timeout(Phase::Resolve) } else { ErrorKind::Resolve };
-                let own = host.eq_ignore_ascii_case(&self.pool.routes[route].key.host);
+                let own = host.eq_ignore_ascii_case(&self.pool.routes[route].place().host);
                 let words = if own { trouble.words } else { format!("{host}: {}", trouble.words) };
+                #[cfg(feature = "postgres")]
+                if self.tries_next_host(route, None, kind, &words, now) {
+                    return;
+                }
                 self.fail_all(route, kind, &words, now);
             }
         }
@@ -360,9 +385,9 @@ impl Core {
 
     fn dial(&mut self, route: usize, address: &Address, reactor: &mut Reactor<Wire>, now: Moment) {
         let connection = self.pool.dial(route, now);
-        let deadline = now + self.settings.connect_timeout;
+        let deadline = now + self.connect_timeout(route);
         let entry = &self.pool.routes[route];
-        if entry.key.address.is_none()
+        if entry.place().address.is_none()
             && let Names::Known { addresses, next, .. } = &entry.names
             && addresses.len() > 1
         {
@@ -379,6 +404,37 @@ impl Core {
         }
     }
 
+    /// How long connecting to one address of a route may take.
+    pub(super) fn connect_timeout(&self, route: usize) -> Duration {
+        match &self.pool.routes[route].key.dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => settings.connect_timeout.unwrap_or(self.settings.connect_timeout),
+            _ => self.settings.connect_timeout,
+        }
+    }
+
+    /// Where a connection leads.
+    #[cfg(any(feature = "postgres", feature = "tls"))]
+    pub(super) fn key_of(&self, connection: usize) -> RouteKey {
+        let entry = &self.pool.connections[connection];
+        let key = &self.pool.routes[entry.route].key;
+        #[cfg(feature = "postgres")]
+        if entry.way.host > 0 {
+            return key.of_host(entry.way.host);
+        }
+        self.pool.routes[entry.route].led().unwrap_or_else(|| key.clone())
+    }
+
+    /// TLS as a route wants it.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(&mut self, key: &RouteKey) -> Result<TlsSettings, String> {
+        match &key.dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => self.database_tls(settings),
+            _ => Ok(self.settings.tls.clone()),
+        }
+    }
+
     /// Begins to connect, with TLS where the scheme wants it.
     fn begin(
         &mut self,
@@ -387,9 +443,13 @@ impl Core {
         deadline: Moment,
         reactor: &mut Reactor<Wire>,
     ) -> io::Result<Key> {
+        #[cfg(feature = "postgres")]
+        {
+            self.pool.connections[connection].address = Some(address.clone());
+        }
         #[cfg(feature = "tls")]
         {
-            let key = &self.pool.routes[self.pool.connections[connection].route].key.clone();
+            let key = &self.key_of(connection);
             if let Some(alpn) = key.dialect.alpn() {
                 let tls = self.tls(key).and_then(|settings| settings.connect(&key.host, alpn));
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;

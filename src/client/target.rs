@@ -4,9 +4,11 @@
 use std::path::PathBuf;
 
 use crate::error::Error;
+#[cfg(feature = "postgres")]
+use crate::postgres::Postgres;
 use crate::reactor::Address;
 #[cfg(feature = "redis")]
-use crate::redis::Redis;
+use crate::redis::{AtKey, Redis};
 use crate::route::RouteKey;
 use crate::url::Url;
 use crate::version::Versions;
@@ -24,7 +26,9 @@ enum Kind {
     /// A URL, to be read.
     Url(Secret),
     #[cfg(feature = "redis")]
-    Redis(Redis),
+    Redis(Redis, Option<u16>),
+    #[cfg(feature = "postgres")]
+    Postgres(Postgres),
 }
 
 /// A URL may hold a password.
@@ -51,20 +55,30 @@ impl Target {
         self
     }
 
-    /// Whose connections may be used.
-    pub(super) fn route(self, versions: Versions) -> Result<RouteKey, Error> {
-        match self.kind {
+    /// Whose connections may be used, and which slot of a cluster the server has.
+    pub(super) fn route(self, versions: Versions) -> Result<(RouteKey, Option<u16>), Error> {
+        let key = match self.kind {
             #[cfg(feature = "redis")]
             Kind::Url(Secret(url)) if Redis::is_url(&url) => {
-                Ok(RouteKey::redis(Redis::parse(&url)?.settings(), self.address))
+                RouteKey::redis(Redis::parse(&url)?.settings(), self.address)
             }
-            Kind::Url(Secret(url)) => Ok(RouteKey::http(&Url::parse(&url)?, self.address, versions)),
+            #[cfg(feature = "postgres")]
+            Kind::Url(Secret(url)) if Postgres::is_url(&url) => {
+                RouteKey::postgres(Postgres::parse(&url)?.settings(), 0, self.address)
+            }
+            Kind::Url(Secret(url)) => RouteKey::http(&Url::parse(&url)?, self.address, versions),
             #[cfg(feature = "redis")]
-            Kind::Redis(redis) => {
+            Kind::Redis(redis, slot) => {
                 redis.check()?;
-                Ok(RouteKey::redis(redis.settings(), self.address))
+                return Ok((RouteKey::redis(redis.settings(), self.address), slot));
             }
-        }
+            #[cfg(feature = "postgres")]
+            Kind::Postgres(postgres) => {
+                postgres.settings().check()?;
+                RouteKey::postgres(postgres.settings(), 0, self.address)
+            }
+        };
+        Ok((key, None))
     }
 }
 
@@ -86,16 +100,37 @@ impl From<String> for Target {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<&Postgres> for Target {
+    fn from(postgres: &Postgres) -> Self {
+        Self::of(Kind::Postgres(postgres.clone()))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<Postgres> for Target {
+    fn from(postgres: Postgres) -> Self {
+        Self::of(Kind::Postgres(postgres))
+    }
+}
+
 #[cfg(feature = "redis")]
 impl From<&Redis> for Target {
     fn from(redis: &Redis) -> Self {
-        Self::of(Kind::Redis(redis.clone()))
+        Self::of(Kind::Redis(redis.clone(), None))
     }
 }
 
 #[cfg(feature = "redis")]
 impl From<Redis> for Target {
     fn from(redis: Redis) -> Self {
-        Self::of(Kind::Redis(redis))
+        Self::of(Kind::Redis(redis, None))
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<AtKey> for Target {
+    fn from(AtKey { redis, slot }: AtKey) -> Self {
+        Self::of(Kind::Redis(redis, Some(slot)))
     }
 }
