@@ -42,7 +42,7 @@ fn a_report_tells_answers_by_code_and_shows_no_password() {
 
 #[test]
 fn what_belongs_to_http_is_refused_by_name() {
-    let url = "postgres://127.0.0.1:1/postgres";
+    let url = "postgres://me@127.0.0.1:1/postgres";
     for options in [&["--header", "a: b"][..], &["--http2"], &["--body", "x"], &["--upgrade"]] {
         let ran = aquests(&[&["load"], options, &[url, "SELECT 1"]].concat()).exits(2);
         ran.says(&format!("aquests: {} belongs to HTTP, and the URL is one of PostgreSQL", options[0]));
