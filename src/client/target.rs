@@ -57,25 +57,24 @@ impl Target {
 
     /// Whose connections may be used, and which slot of a cluster the server has.
     pub(super) fn route(self, versions: Versions) -> Result<(RouteKey, Option<u16>), Error> {
+        let address = self.address;
         let key = match self.kind {
             #[cfg(feature = "redis")]
-            Kind::Url(Secret(url)) if Redis::is_url(&url) => {
-                RouteKey::redis(Redis::parse(&url)?.settings(), self.address)
-            }
+            Kind::Url(Secret(url)) if Redis::is_url(&url) => RouteKey::redis(Redis::parse(&url)?.settings(), address),
             #[cfg(feature = "postgres")]
             Kind::Url(Secret(url)) if Postgres::is_url(&url) => {
-                RouteKey::postgres(Postgres::parse(&url)?.settings(), 0, self.address)
+                RouteKey::postgres(Postgres::parse(&url)?.settings(), 0, address)
             }
-            Kind::Url(Secret(url)) => RouteKey::http(&Url::parse(&url)?, self.address, versions),
+            Kind::Url(Secret(url)) => RouteKey::http(&Url::parse(&url)?, address, versions),
             #[cfg(feature = "redis")]
             Kind::Redis(redis, slot) => {
                 redis.check()?;
-                return Ok((RouteKey::redis(redis.settings(), self.address), slot));
+                return Ok((RouteKey::redis(redis.settings(), address), slot));
             }
             #[cfg(feature = "postgres")]
             Kind::Postgres(postgres) => {
                 postgres.settings().check()?;
-                RouteKey::postgres(postgres.settings(), 0, self.address)
+                RouteKey::postgres(postgres.settings(), 0, address)
             }
         };
         Ok((key, None))
@@ -100,20 +99,6 @@ impl From<String> for Target {
     }
 }
 
-#[cfg(feature = "postgres")]
-impl From<&Postgres> for Target {
-    fn from(postgres: &Postgres) -> Self {
-        Self::of(Kind::Postgres(postgres.clone()))
-    }
-}
-
-#[cfg(feature = "postgres")]
-impl From<Postgres> for Target {
-    fn from(postgres: Postgres) -> Self {
-        Self::of(Kind::Postgres(postgres))
-    }
-}
-
 #[cfg(feature = "redis")]
 impl From<&Redis> for Target {
     fn from(redis: &Redis) -> Self {
@@ -132,5 +117,19 @@ impl From<Redis> for Target {
 impl From<AtKey> for Target {
     fn from(AtKey { redis, slot }: AtKey) -> Self {
         Self::of(Kind::Redis(redis, Some(slot)))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<&Postgres> for Target {
+    fn from(postgres: &Postgres) -> Self {
+        Self::of(Kind::Postgres(postgres.clone()))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl From<Postgres> for Target {
+    fn from(postgres: Postgres) -> Self {
+        Self::of(Kind::Postgres(postgres))
     }
 }
