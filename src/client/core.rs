@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::download::Sink;
 use super::exchange::{Alarms, Exchange, Exchanges, Stage, Upgrade};
+#[cfg(feature = "postgres")]
+use super::interrupts::Interrupts;
 use super::outcome::{Failed, Outcome};
 use super::pings::Pings;
 use super::prepared::{Owner, Prepared};
@@ -51,6 +53,8 @@ pub(super) struct Core {
     pub(super) listeners: Listeners,
     #[cfg(feature = "postgres")]
     pub(super) known: statements::Known,
+    #[cfg(feature = "postgres")]
+    pub(super) interrupts: Interrupts,
     /// Bytes collected and not yet handed over.
     pub(super) buffered: usize,
     /// Requests that are on a connection.
@@ -83,6 +87,8 @@ impl Core {
             listeners: Listeners::new(listener),
             #[cfg(feature = "postgres")]
             known: statements::Known::default(),
+            #[cfg(feature = "postgres")]
+            interrupts: Interrupts::default(),
             buffered: 0,
             on_way: 0,
             finished: 0,
@@ -101,6 +107,14 @@ impl Core {
             inserted.arm(exchange, &mut self.alarms);
         }
         self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
+    }
+
+    /// No server is being told to stop.
+    pub(super) fn interrupts_nobody(&self) -> bool {
+        #[cfg(feature = "postgres")]
+        return self.interrupts.is_empty();
+        #[cfg(not(feature = "postgres"))]
+        true
     }
 
     /// Ends a request, wherever it is.
@@ -276,6 +290,8 @@ impl Core {
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
         let mut entry = self.pool.closed(connection);
         let in_vain = opened && entry.was_never_of_use();
+        #[cfg(feature = "postgres")]
+        self.interrupt(&entry, reason, now);
         let (route, asked, words) = (entry.route, entry.asked, entry.words.take());
         for id in std::mem::take(&mut entry.again) {
             self.interrupted(id, route, reason, now);
@@ -402,6 +418,10 @@ impl Handler<Wire> for Core {
 
     fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         self.to_close.extend(self.pool.won(at.tag as usize, at.key));
+        #[cfg(feature = "postgres")]
+        if let Some(machine) = self.interrupting(at.key) {
+            return machine;
+        }
         if !self.pool.is(at.tag as usize, at.key) {
             // It lost its race, and closes when it asks for requests.
             return Wire::Http1(http1::Client::new());
@@ -516,6 +536,8 @@ impl Handler<Wire> for Core {
     }
 
     fn on_closed(&mut self, at: At, opened: bool, reason: &Reason) {
+        #[cfg(feature = "postgres")]
+        self.interrupts.over(at.key);
         let connection = at.tag as usize;
         if self.pool.is(connection, at.key) || self.attempt_failed(connection, at, reason) {
             self.closed(connection, opened, reason, at.now);

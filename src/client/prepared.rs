@@ -163,6 +163,7 @@ impl Prepared {
         #[cfg(feature = "postgres")]
         if let (Words::Postgres(run), Some(server)) = (&mut self.words, &mut server.postgres) {
             run.abandon(&mut server.statements);
+            server.interrupted = true;
         }
         let _ = server;
     }
@@ -173,6 +174,15 @@ impl Prepared {
         #[cfg(feature = "postgres")]
         if let Words::Postgres(run) = &mut self.words {
             run.restart();
+        }
+    }
+
+    /// What was sent is not all of it: the rest depends on the answer.
+    pub(super) fn has_more_to_say(&self) -> bool {
+        match &self.words {
+            #[cfg(feature = "postgres")]
+            Words::Postgres(run) => run.is_preparing(),
+            _ => false,
         }
     }
 

@@ -25,6 +25,11 @@ impl Core {
     /// Sends on a connection as long as it has room and there is something to send.
     pub(super) fn fill(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let connection = at.tag as usize;
+        #[cfg(feature = "postgres")]
+        if let Some(due) = self.interrupts.due(at.key) {
+            // All of it is said, and the server hangs up.
+            return to.set_deadline(due);
+        }
         if !self.pool.is(connection, at.key) {
             return to.close();
         }
@@ -41,9 +46,14 @@ impl Core {
         }
         while to.slots() > 0 {
             if let Some(id) = self.pool.connections[connection].again.pop_front() {
-                if let Given::NotNow = self.give(at, id, None, to) {
-                    self.pool.connections[connection].again.push_front(id);
-                    return;
+                match self.give(at, id, None, to) {
+                    Given::NotNow => {
+                        self.pool.connections[connection].again.push_front(id);
+                        return;
+                    }
+                    // What waited for it may follow.
+                    Given::Sent => self.pool.connections[connection].alone = self.keeps_its_turn(connection, id),
+                    Given::Failed => {}
                 }
                 continue;
             }
@@ -129,6 +139,7 @@ impl Core {
         #[cfg(feature = "redis")]
         let version = to.protocol().version();
         self.pool.unrest(connection);
+        let keeps_its_turn = self.keeps_its_turn(connection, id);
         let entry = &mut self.pool.connections[connection];
         let session = self.pool.routes[entry.route].session.as_mut();
         let in_session = session.map(|session| session.used = true).is_some();
@@ -138,7 +149,7 @@ impl Core {
         entry.in_flight += 1;
         self.on_way += 1;
         entry.dirty |= in_session && exchange.request.leaves_traces();
-        entry.alone = waits_for.is_some();
+        entry.alone = waits_for.is_some() || keeps_its_turn;
         let made = std::mem::take(&mut entry.made);
         exchange.sent = Some(Sent {
             key: at.key,
@@ -174,6 +185,13 @@ impl Core {
         if asks {
             self.asked(connection);
         }
+    }
+
+    /// It has more to say before its turn is over, in a session: what comes after it would come before that.
+    fn keeps_its_turn(&mut self, connection: usize, id: ExchangeId) -> bool {
+        let route = self.pool.connections[connection].route;
+        let in_session = self.pool.routes[route].session.is_some();
+        in_session && self.exchanges.get(id).is_some_and(|exchange| exchange.request.has_more_to_say())
     }
 
     /// A connection may take requests, as far as its protocol goes. `false`: not yet, or it is not what was wanted, and

@@ -39,7 +39,13 @@ impl Core {
         // It takes requests only when it has let us in.
         self.pool.is_still_coming(connection);
         let entry = &mut self.pool.connections[connection];
-        entry.postgres = Some(Box::new(Server::new(settings)));
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "there is none"))]
+        let mut server = Server::new(settings);
+        #[cfg(feature = "tls")]
+        {
+            server.tls = self.pool.routes[entry.route].key.dialect.alpn().is_some();
+        }
+        entry.postgres = Some(Box::new(server));
         let (way, on_socket) = (entry.way, matches!(entry.address, Some(crate::reactor::Address::Unix(_))));
         let key = self.known.keys.get(&(Arc::clone(settings), way.host)).cloned();
         let mut entropy = [0; 18];
@@ -71,6 +77,9 @@ impl Core {
     /// The server agreed to TLS on a connection.
     #[cfg(feature = "tls")]
     pub(super) fn tls_on_request(&mut self, at: At) -> Option<(Tls, Moment)> {
+        if let Some(tls) = self.interrupt_on_request(at.key) {
+            return Some(tls);
+        }
         let entry = self.pool.connections.get_mut(at.tag as usize)?;
         let (dialed, route) = (entry.dialed, entry.route);
         entry.postgres.iter_mut().for_each(|server| server.tls = true);
@@ -107,12 +116,16 @@ impl Core {
             Message::Data(bytes) if sinks => return self.answer_goes_on(at, id, bytes).unwrap_or_else(|flow| flow),
             _ => {}
         }
+        let ordered = matches!(message, Message::Error(_)) && self.is_in_session(at);
         let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
         let Words::Postgres(run) = &mut exchange.request.words else { return Flow::Cancel };
-        let Some(server) = self.pool.connections.get_mut(at.tag as usize).and_then(|entry| entry.postgres.as_mut())
-        else {
-            return Flow::Cancel;
-        };
+        let Some(entry) = self.pool.connections.get_mut(at.tag as usize) else { return Flow::Cancel };
+        if ordered && entry.in_flight > 1 {
+            // What was sent behind it is to come after it.
+            run.try_no_more();
+        }
+        let Some(server) = &mut entry.postgres else { return Flow::Cancel };
+        server.interrupted = false;
         let begins = !exchange.collected.has_begun();
         let into = exchange.collected.results_mut(self.settings.reply_limit);
         if begins && let Some(on_row) = exchange.request.streams.as_mut().and_then(|streams| streams.on_row.take()) {

@@ -245,6 +245,16 @@ impl Run {
         Ok(sent)
     }
 
+    /// It is being prepared: it runs with the next [`send`](Self::send).
+    pub(crate) fn is_preparing(&self) -> bool {
+        matches!(self.state, State::Preparing { .. })
+    }
+
+    /// It is not tried again, whatever is wrong with it.
+    pub(crate) fn try_no_more(&mut self) {
+        self.tried = true;
+    }
+
     /// The next message of what was sent. `done`: the exchange is over.
     pub(crate) fn message(
         &mut self,
