@@ -26,6 +26,8 @@ pub(crate) struct Route {
     pub(crate) key: RouteKey,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) names: Names,
+    /// Where its connections lead in place of what its key says, once that was found out by asking servers.
+    pub(crate) led: Option<(String, u16)>,
     /// When the resolver was asked, and how long it took, until a connection has taken note of it.
     pub(crate) asked: Moment,
     pub(crate) resolve: Option<Duration>,
@@ -92,6 +94,9 @@ pub(crate) struct Session {
     pub(crate) lost: bool,
     /// Nobody holds it any more: when all is answered, its connection goes to the pool.
     pub(crate) released: bool,
+    /// The slot of a cluster to whose node it leads.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) slot: Option<u16>,
 }
 
 /// A connection as the pool sees it.
@@ -105,6 +110,9 @@ pub(crate) struct Connection {
     pub(crate) in_flight: u32,
     /// A request was sent on it.
     pub(crate) used: bool,
+    /// It was asked whether it is the server that it was said to be.
+    #[cfg(feature = "redis")]
+    pub(crate) checked: bool,
     /// The server keeps something for it that nobody else is to find: a transaction, subscriptions.
     pub(crate) dirty: bool,
     /// The exchange on it waits at the server, and nothing is to wait behind it.
@@ -245,8 +253,8 @@ impl Pool {
     }
 
     /// A route of its own.
-    pub(crate) fn session(&mut self, key: RouteKey) -> usize {
-        self.insert(key, Some(Session::default()))
+    pub(crate) fn session(&mut self, key: RouteKey, slot: Option<u16>) -> usize {
+        self.insert(key, Some(Session { slot, ..Session::default() }))
     }
 
     /// Puts a request at its place by age: at the end, or for one that comes back, where it was.
@@ -329,6 +337,8 @@ impl Pool {
             served: 0,
             in_flight: 0,
             used: false,
+            #[cfg(feature = "redis")]
+            checked: false,
             dirty: false,
             alone: false,
             again: VecDeque::new(),
@@ -465,6 +475,21 @@ impl Pool {
         }
     }
 
+    #[cfg(feature = "redis")]
+    /// The connections of a route take nothing more, and close when all on them is answered. Those that have nothing on
+    /// them can be closed at once.
+    pub(crate) fn retire_all(&mut self, route: usize) -> Vec<Key> {
+        let of_route = |entry: &Connection| entry.route == route && matches!(entry.state, State::Idle | State::Busy);
+        let found: Vec<_> = self.connections.iter().filter(|(_, entry)| of_route(entry)).map(|(at, _)| at).collect();
+        let mut free = Vec::new();
+        for connection in found {
+            self.retire(connection);
+            let entry = &self.connections[connection];
+            free.extend(entry.key.filter(|_| entry.in_flight == 0));
+        }
+        free
+    }
+
     /// Gives a connection that is not idle to another route with the same key.
     pub(crate) fn move_to(&mut self, connection: usize, route: usize) {
         let from = self.connections[connection].route;
@@ -517,7 +542,21 @@ impl Route {
         if self.hosts.next().host > 0 {
             return Cow::Owned(self.key.of_host(self.hosts.next().host));
         }
-        Cow::Borrowed(&self.key)
+        self.led().map_or(Cow::Borrowed(&self.key), Cow::Owned)
+    }
+
+    /// Where its connections were led, if they were.
+    pub(crate) fn led(&self) -> Option<RouteKey> {
+        let (host, port) = self.led.as_ref()?;
+        Some(RouteKey { host: host.clone(), port: *port, ..self.key.clone() })
+    }
+
+    /// Its connections lead elsewhere from now on. `None`: that has to be found out.
+    #[cfg(feature = "redis")]
+    pub(crate) fn lead(&mut self, to: Option<(String, u16)>) {
+        if self.led != to {
+            (self.led, self.names) = (to, Names::Unknown);
+        }
     }
 
     fn new(key: RouteKey, session: Option<Session>, spoken: Spoken) -> Self {
@@ -527,6 +566,7 @@ impl Route {
             key,
             queue: VecDeque::new(),
             names: Names::Unknown,
+            led: None,
             asked: Moment::START,
             resolve: None,
             spoken,

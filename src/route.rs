@@ -71,6 +71,21 @@ impl RouteKey {
         Self { dialect, host: name, port: host.port, address: address.or(known) }
     }
 
+    /// The same settings at a node of their cluster.
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis_at(settings: &Arc<redis::Settings>, host: &str, port: u16) -> Self {
+        Self { dialect: Dialect::Redis(Arc::clone(settings)), host: host.to_owned(), port, address: None }
+    }
+
+    /// Which server it is depends on the slot.
+    pub(crate) fn is_in_cluster(&self) -> bool {
+        #[cfg(feature = "redis")]
+        if let Dialect::Redis(settings) = &self.dialect {
+            return self.address.is_none() && settings.is_cluster();
+        }
+        false
+    }
+
     /// The same, for another of its hosts.
     #[cfg(feature = "postgres")]
     pub(crate) fn of_host(&self, host: usize) -> Self {

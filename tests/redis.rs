@@ -5,11 +5,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aquests::protocols::redis::Value;
-use aquests::redis::Redis;
+use aquests::redis::{ReadError, Redis, Scan, ScanOptions};
 use aquests::{Client, ErrorKind, Outcome, Push, Request, Version};
 use support::{RedisServer, must_end};
 
@@ -181,5 +182,64 @@ fn a_wrong_password_fails_everything_that_waits_and_is_not_repeated() {
             .send(Request::from(Redis::at(&server.address().to_string()).password("right").command("PING", ())))
             .unwrap();
         assert!(outcomes(&mut client)[0].response().is_some());
+    });
+}
+
+#[test]
+fn a_scan_goes_on_by_itself_until_all_is_told() {
+    must_end(|| {
+        let server = RedisServer::start();
+        let mut client = Client::new().unwrap();
+        let db = Redis::at(&server.address().to_string());
+        let scores: HashMap<String, f64> =
+            (0..1000).map(|number| (format!("m{number}"), f64::from(number) / 2.0)).collect();
+        client
+            .send(db.command("ZADD", "z").arg(scores.iter().map(|(name, score)| (*score, name)).collect::<Vec<_>>()))
+            .unwrap();
+        client
+            .send(db.command("HSET", "h").arg(scores.iter().map(|(name, score)| (name, *score)).collect::<Vec<_>>()))
+            .unwrap();
+        client.send(db.sadd("s", scores.keys().collect::<Vec<_>>())).unwrap();
+        client.send(db.set("text", 1)).unwrap();
+        for outcome in outcomes(&mut client) {
+            assert!(outcome.response().unwrap().value().unwrap().as_error().is_none(), "{outcome}");
+        }
+        let found = Arc::new(Mutex::new((HashMap::new(), HashMap::new(), HashSet::new())));
+        let trouble = Arc::new(Mutex::new(None));
+        for scan in [db.scan_sorted_set("z", ScanOptions::new()), db.scan_hash("h", ScanOptions::new())] {
+            let found = Arc::clone(&found);
+            let sorted = scan.next_command().unwrap().name() == "ZSCAN";
+            let into = move |_: &mut Client, _: &Scan, pairs: Result<Vec<(String, f64)>, _>| {
+                let mut found = found.lock().unwrap();
+                if sorted {
+                    found.0.extend(pairs?)
+                } else {
+                    found.1.extend(pairs?)
+                }
+                Ok(())
+            };
+            client.scan(scan, into).unwrap();
+        }
+        let into = Arc::clone(&found);
+        client
+            .scan(db.scan_set("s", ScanOptions::new().count(7)), move |_, _, members| {
+                let members: Vec<String> = members?;
+                into.lock().unwrap().2.extend(members);
+                Ok(())
+            })
+            .unwrap();
+        let told = Arc::clone(&trouble);
+        client
+            .scan(db.scan_set("text", ScanOptions::new()), move |_, _, members: Result<Vec<String>, _>| {
+                *told.lock().unwrap() = members.err();
+                Ok(())
+            })
+            .unwrap();
+        client.fetch_all().unwrap();
+        let found = found.lock().unwrap();
+        assert_eq!((&found.0, &found.1), (&scores, &scores));
+        assert_eq!(found.2, scores.keys().cloned().collect());
+        let trouble = trouble.lock().unwrap().take().unwrap();
+        assert_eq!(trouble.downcast_ref::<ReadError>().unwrap().code(), Some("WRONGTYPE"));
     });
 }

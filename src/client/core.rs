@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use super::download::Sink;
+use super::errands::Later;
 use super::exchange::{Alarms, Exchange, Exchanges, Stage, Upgrade};
 #[cfg(feature = "postgres")]
 use super::interrupts::Interrupts;
@@ -20,7 +21,7 @@ use super::{BoxError, RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Connection, Pool, Spoken, Waiting};
 use crate::protocols::{self, Established, ExchangeId, Replay, http1};
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "postgres", feature = "tls"))]
 use crate::reactor::Tls;
 use crate::reactor::{At, Chunk, Flow, Handler, Key, Moment, Reason, Sender};
 use crate::report::Recorder;
@@ -51,6 +52,12 @@ pub(super) struct Core {
     pub(super) races: BinaryHeap<std::cmp::Reverse<(Moment, usize)>>,
     pub(super) pings: Pings,
     pub(super) listeners: Listeners,
+    /// What goes on at a later time.
+    pub(super) later: Later,
+    #[cfg(feature = "redis")]
+    pub(super) clusters: Vec<super::cluster::Cluster>,
+    #[cfg(feature = "redis")]
+    pub(super) masters: Vec<super::sentinel::Masters>,
     #[cfg(feature = "postgres")]
     pub(super) known: statements::Known,
     #[cfg(feature = "postgres")]
@@ -85,6 +92,11 @@ impl Core {
             races: BinaryHeap::new(),
             pings: Pings::default(),
             listeners: Listeners::new(listener),
+            later: Later::new(),
+            #[cfg(feature = "redis")]
+            clusters: Vec::new(),
+            #[cfg(feature = "redis")]
+            masters: Vec::new(),
             #[cfg(feature = "postgres")]
             known: statements::Known::default(),
             #[cfg(feature = "postgres")]
@@ -97,6 +109,12 @@ impl Core {
 
     /// Takes a request into the queue of its route.
     pub(super) fn accept(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) {
+        let exchange = self.take(id, request, route, now);
+        self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
+    }
+
+    /// Takes a request, which is in no queue yet.
+    pub(super) fn take(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) -> ExchangeId {
         self.span.get_or_insert((now, now));
         let timeout = request.timeouts.total.or(self.settings.total_timeout);
         let exchange = self.exchanges.insert(id, request, route, now);
@@ -106,7 +124,7 @@ impl Core {
             inserted.total = now + timeout;
             inserted.arm(exchange, &mut self.alarms);
         }
-        self.pool.enqueue(route, Waiting { age: id.0, id: exchange });
+        exchange
     }
 
     /// No server is being told to stop.
@@ -156,7 +174,7 @@ impl Core {
     }
 
     /// Takes the first request of a route that is still wanted.
-    fn pop(&mut self, route: usize) -> Option<ExchangeId> {
+    pub(super) fn pop(&mut self, route: usize) -> Option<ExchangeId> {
         loop {
             let Waiting { id, .. } = self.pool.routes.get_mut(route)?.queue.pop_front()?;
             if self.exchanges.get(id).is_some() {
@@ -209,10 +227,11 @@ impl Core {
         source: Option<BoxError>,
         now: Moment,
     ) {
-        #[cfg(feature = "postgres")]
-        let peer = self.database_of(&exchange);
-        #[cfg(not(feature = "postgres"))]
-        let peer: Option<String> = None;
+        if let Some(errand) = exchange.errand {
+            self.buffered = self.buffered.saturating_sub(exchange.collected.size());
+            return self.errand_failed(errand, kind, &detail, now);
+        }
+        let peer = self.server_of(&exchange);
         let Exchange { id, mut request, collected, .. } = exchange;
         if let Some(sent) = exchange.sent
             && self.pool.is(sent.connection, sent.key)
@@ -244,6 +263,10 @@ impl Core {
     }
 
     pub(super) fn answer(&mut self, exchange: Exchange, now: Moment) {
+        if let Some(errand) = exchange.errand {
+            self.buffered = self.buffered.saturating_sub(exchange.collected.size());
+            return self.errand_done(errand, exchange.collected, now);
+        }
         let Exchange { id, request, sent, queued, collected, .. } = exchange;
         let Prepared { method, url, meta, callback, .. } = request;
         let sent_at = sent.map_or(now, |sent| sent.at);
@@ -316,11 +339,11 @@ impl Core {
                 ErrorKind::Timeout(_) => String::new(),
                 _ => reason.to_string(),
             };
-            self.came_to_nothing(&entry, kind, &detail, now);
+            self.came_to_nothing(&entry, opened, kind, &detail, now);
         }
         let words = words.or_else(|| refusal(&self.pool.routes[route].key.dialect, reason));
         if in_vain && let Some((kind, words)) = words {
-            self.came_to_nothing(&entry, kind, &words, now);
+            self.came_to_nothing(&entry, opened, kind, &words, now);
         } else if in_vain && self.has_waiting(route) && !self.closed_at_login(&entry, reason, now) {
             // It opened only to close. That may be chance, but who waits for it must come to an end.
             let first = self.pool.routes[route].queue.front().map(|first| first.id);
@@ -350,9 +373,12 @@ impl Core {
     }
 
     /// A connection is of no use to those who wait for it.
-    fn came_to_nothing(&mut self, entry: &Connection, kind: ErrorKind, words: &str, now: Moment) {
+    fn came_to_nothing(&mut self, entry: &Connection, opened: bool, kind: ErrorKind, words: &str, now: Moment) {
         #[cfg(feature = "postgres")]
-        if self.goes_elsewhere(entry.route, Some(entry), kind, words, now) {
+        if self.tries_next_host(entry.route, Some(entry), kind, words, now) {
+            return;
+        }
+        if !opened && self.goes_elsewhere(entry.route, kind, words, now) {
             return;
         }
         match kind {
@@ -368,8 +394,21 @@ impl Core {
         if entry.postgres.is_some() {
             return self.unanswered(entry, reason, now);
         }
-        let _ = (entry, reason, now);
-        false
+        self.asks_for_the_way(entry.route, reason, now)
+    }
+
+    /// Which server an exchange is for, where its URL does not say so.
+    fn server_of(&self, exchange: &Exchange) -> Option<String> {
+        #[cfg(feature = "redis")]
+        if let Some(node) = self.place_of(exchange) {
+            return Some(node);
+        }
+        #[cfg(feature = "postgres")]
+        if let Some(database) = self.database_of(exchange) {
+            return Some(database);
+        }
+        let _ = exchange;
+        None
     }
 
     /// An exchange would have gone on with a connection that is gone, which the server knows nothing of.
@@ -388,7 +427,7 @@ impl Core {
         let Some(exchange) = self.exchanges.get(id) else { return };
         exchange.sent = None;
         exchange.enter(Stage::Waiting, Moment::NEVER, id, &mut self.alarms);
-        let (age, route) = (exchange.id.0, exchange.route);
+        let (age, route) = (exchange.age(), exchange.route);
         self.pool.enqueue(route, Waiting { age, id });
     }
 }
@@ -433,7 +472,7 @@ impl Handler<Wire> for Core {
         self.machine(at.tag as usize, &established)
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(all(feature = "postgres", feature = "tls"))]
     fn start_tls(&mut self, at: At) -> Option<(Tls, Moment)> {
         self.tls_on_request(at)
     }

@@ -98,7 +98,7 @@ impl Core {
 
     /// A connection, or the address for one, came to nothing. `true`: whoever waits goes to another host, or was told that
     /// there is none left.
-    pub(super) fn goes_elsewhere(
+    pub(super) fn tries_next_host(
         &mut self,
         route: usize,
         connection: Option<&Connection>,
@@ -145,12 +145,12 @@ impl Core {
         if matches!(reason, Reason::Deadline) {
             let kind = ErrorKind::Timeout(Phase::Connect);
             let words = format!("it let nobody in within {:?}", self.connect_timeout(route));
-            if !self.goes_elsewhere(route, Some(connection), kind, &words, now) {
+            if !self.tries_next_host(route, Some(connection), kind, &words, now) {
                 self.fail_first(route, kind, &words, now);
             }
             return true;
         }
-        self.goes_elsewhere(route, Some(connection), ErrorKind::of(reason, true), &reason.to_string(), now)
+        self.tries_next_host(route, Some(connection), ErrorKind::of(reason, true), &reason.to_string(), now)
     }
 
     /// Whom errors of a statement name: the server that it was sent to, or all that it could have been.

@@ -10,6 +10,7 @@ use slab::Slab;
 use super::RequestId;
 use super::collected::Collected;
 use super::download::Progress;
+use super::errands::Errand;
 use super::prepared::Prepared;
 use crate::pool::Made;
 use crate::protocols::ExchangeId;
@@ -40,9 +41,8 @@ pub(super) struct Exchange {
     alarm: Moment,
     /// It asks for HTTP/2 in HTTP/1.1, or did: the server agreed.
     pub(super) upgrade: Upgrade,
-    /// Replies that are to be passed over: to what was sent in front of it.
-    #[cfg(feature = "redis")]
-    pub(super) skips: u8,
+    /// The client asks for itself: nobody waits for the outcome.
+    pub(super) errand: Option<Errand>,
     /// How often the server said that it is to be asked elsewhere, or otherwise.
     #[cfg(feature = "redis")]
     pub(super) detours: u8,
@@ -135,10 +135,6 @@ impl Exchange {
         if self.collected.has_begun() {
             return false;
         }
-        #[cfg(feature = "redis")]
-        {
-            self.skips = 0;
-        }
         let Some(streams) = &mut self.request.streams else {
             self.request.restart();
             return true;
@@ -149,6 +145,11 @@ impl Exchange {
         (streams.held, streams.stalled) = (false, false);
         self.request.restart();
         true
+    }
+
+    /// Its place in queues: the older, the smaller. What the client asks for itself, others wait for.
+    pub(super) fn age(&self) -> u64 {
+        if self.errand.is_some() { 0 } else { self.id.0 }
     }
 
     /// What is known of how far it is.
@@ -193,8 +194,9 @@ pub(super) struct Exchanges {
 }
 
 impl Exchanges {
+    /// How many there are, errands of the client itself not counted.
     pub(super) fn len(&self) -> usize {
-        self.slab.len()
+        self.by_request.len()
     }
 
     pub(super) fn insert(&mut self, id: RequestId, request: Prepared, route: usize, now: Moment) -> ExchangeId {
@@ -214,13 +216,23 @@ impl Exchanges {
             suspended: None,
             alarm: Moment::NEVER,
             upgrade: Upgrade::No,
-            #[cfg(feature = "redis")]
-            skips: 0,
+            errand: None,
             #[cfg(feature = "redis")]
             detours: 0,
         });
         let exchange = ExchangeId(u64::from(self.generation) << 32 | index as u64);
         self.by_request.insert(id, exchange);
+        exchange
+    }
+
+    /// Something that the client asks for itself.
+    #[cfg(feature = "redis")]
+    pub(super) fn insert_errand(&mut self, errand: Errand, request: Prepared, route: usize, now: Moment) -> ExchangeId {
+        /// No request has this number.
+        const NOBODY: RequestId = RequestId(u64::MAX);
+        let exchange = self.insert(NOBODY, request, route, now);
+        self.by_request.remove(&NOBODY);
+        self.slab[index(exchange)].errand = Some(errand);
         exchange
     }
 

@@ -7,11 +7,14 @@
 mod answers;
 mod bodies;
 mod builder;
+#[cfg(feature = "redis")]
+mod cluster;
 mod collected;
 mod core;
 #[cfg(feature = "postgres")]
 mod databases;
 mod download;
+mod errands;
 mod exchange;
 mod form;
 mod handle;
@@ -26,7 +29,11 @@ mod push;
 mod replies;
 mod request;
 mod response;
+#[cfg(feature = "redis")]
+mod scans;
 mod sending;
+#[cfg(feature = "redis")]
+mod sentinel;
 mod session;
 #[cfg(feature = "postgres")]
 pub(crate) mod statements;
@@ -220,8 +227,8 @@ impl Client {
 
     /// A connection of one's own: to the server of a URL, or to a database.
     pub fn open(&mut self, target: impl Into<Target>) -> Result<Session, Error> {
-        let key = target.into().route(self.core.settings.versions)?;
-        let route = self.core.open(key, &mut self.reactor);
+        let (key, slot) = target.into().route(self.core.settings.versions)?;
+        let route = self.core.open(key, slot, &mut self.reactor);
         Ok(Session::new(route, Arc::clone(&self.shared)))
     }
 

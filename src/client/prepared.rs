@@ -92,12 +92,39 @@ pub(super) struct Redis {
     pub(super) exchange: Arc<Exchange>,
     /// The server does not know the script: it is sent whole.
     pub(super) whole: bool,
+    /// What is sent this time, where that is not what was asked at first.
+    pub(super) detour: Option<Box<Detour>>,
+}
+
+/// A part of an exchange, or the whole, as a node of a cluster wants it that was named by another.
+#[cfg(feature = "redis")]
+pub(super) struct Detour {
+    pub(super) prepared: PreparedCommand,
+    pub(super) asking: Asking,
+    /// The next reply is that to an ASKING.
+    pub(super) skip: bool,
+}
+
+/// Where ASKING stands.
+#[cfg(feature = "redis")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asking {
+    No,
+    /// In front of everything.
+    Once,
+    /// In front of each command.
+    Each,
 }
 
 #[cfg(feature = "redis")]
 impl Redis {
     /// What is sent.
     pub(super) fn prepared(&self) -> &PreparedCommand {
+        self.detour.as_ref().map_or_else(|| self.asked(), |detour| &detour.prepared)
+    }
+
+    /// What was asked, without what nodes of a cluster want besides.
+    pub(super) fn asked(&self) -> &PreparedCommand {
         self.exchange.fallback.as_ref().filter(|_| self.whole).unwrap_or(&self.exchange.prepared)
     }
 }
@@ -171,6 +198,10 @@ impl Prepared {
     /// It is sent from its beginning, elsewhere perhaps.
     pub(super) fn restart(&mut self) {
         self.given = 0;
+        #[cfg(feature = "redis")]
+        if let Words::Redis(Redis { detour: Some(detour), .. }) = &mut self.words {
+            detour.skip = detour.asking != Asking::No;
+        }
         #[cfg(feature = "postgres")]
         if let Words::Postgres(run) = &mut self.words {
             run.restart();

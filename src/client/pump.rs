@@ -14,6 +14,8 @@ use super::prepared::Prepared;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Names, Race, Spoken};
+#[cfg(feature = "tls")]
+use crate::reactor::TlsSettings;
 use crate::reactor::{Address, At, Key, Moment, Reactor, Reason};
 use crate::resolve::{Found, Lookups};
 use crate::route::{Dialect, RouteKey};
@@ -33,6 +35,7 @@ impl Client {
         self.take_names(now);
         self.refill(now);
         self.core.expire(now);
+        self.core.go_on_later(now);
         self.core.race(&mut self.reactor, now);
         if let Some(every) = self.core.settings.ping_every {
             self.core.pings.send(&self.core.pool, &mut self.reactor, every, now);
@@ -152,6 +155,11 @@ impl Core {
             return self.refuse(id, request.into_owner(), error, now);
         }
         let route = match session {
+            #[cfg(feature = "redis")]
+            None if key.is_in_cluster() => {
+                let exchange = self.take(id, request, usize::MAX, now);
+                return self.direct(exchange, now);
+            }
             None => self.pool.route(&key),
             Some(route) => {
                 let Some(entry) = self.pool.routes.get(route) else {
@@ -174,10 +182,13 @@ impl Core {
     }
 
     /// A session for a route, with a connection from the pool if one is free.
-    pub(super) fn open(&mut self, key: RouteKey, reactor: &mut Reactor<Wire>) -> usize {
+    pub(super) fn open(&mut self, key: RouteKey, slot: Option<u16>, reactor: &mut Reactor<Wire>) -> usize {
         let shared = self.pool.route(&key);
-        let session = self.pool.session(key);
-        if let Some(connection) = self.pool.take_unused(shared) {
+        let of_any_node = key.is_in_cluster();
+        let session = self.pool.session(key, slot);
+        if of_any_node {
+            // Its connection is made when it is known where to.
+        } else if let Some(connection) = self.pool.take_unused(shared) {
             self.pool.move_to(connection, session);
             if let Some(key) = self.pool.connections[connection].key {
                 // It is kept as long as the session is, and not as long as the pool keeps what nobody uses.
@@ -194,6 +205,7 @@ impl Core {
     /// The next time limit that may have run out, or attempt that is to begin.
     pub(super) fn next_deadline(&self) -> Moment {
         let next = self.alarms.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due);
+        let next = next.min(self.later.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due));
         next.min(self.races.peek().map_or(Moment::NEVER, |Reverse((due, _))| *due)).min(self.pings.next())
     }
 
@@ -322,6 +334,9 @@ impl Core {
     /// Where the next connection of a route goes. `None`: its name is being resolved, or has no address and the requests
     /// have failed.
     fn address(&mut self, route: usize, lookups: &mut Lookups, now: Moment) -> Option<Address> {
+        if !self.knows_the_way(route, now) {
+            return None;
+        }
         #[cfg(feature = "postgres")]
         self.draw_host(route);
         let entry = &mut self.pool.routes[route];
@@ -362,7 +377,7 @@ impl Core {
                 let own = host.eq_ignore_ascii_case(&self.pool.routes[route].place().host);
                 let words = if own { trouble.words } else { format!("{host}: {}", trouble.words) };
                 #[cfg(feature = "postgres")]
-                if self.goes_elsewhere(route, None, kind, &words, now) {
+                if self.tries_next_host(route, None, kind, &words, now) {
                     return;
                 }
                 self.fail_all(route, kind, &words, now);
@@ -401,6 +416,7 @@ impl Core {
     }
 
     /// Where a connection leads.
+    #[cfg(any(feature = "postgres", feature = "tls"))]
     pub(super) fn key_of(&self, connection: usize) -> RouteKey {
         let entry = &self.pool.connections[connection];
         let key = &self.pool.routes[entry.route].key;
@@ -408,7 +424,17 @@ impl Core {
         if entry.way.host > 0 {
             return key.of_host(entry.way.host);
         }
-        key.clone()
+        self.pool.routes[entry.route].led().unwrap_or_else(|| key.clone())
+    }
+
+    /// TLS as a route wants it.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(&mut self, key: &RouteKey) -> Result<TlsSettings, String> {
+        match &key.dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => self.database_tls(settings),
+            _ => Ok(self.settings.tls.clone()),
+        }
     }
 
     /// Begins to connect, with TLS where the scheme wants it.

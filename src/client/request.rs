@@ -412,7 +412,7 @@ impl Request {
                 if self.streams.as_ref().is_some_and(|streams| streams.upload.is_some()) {
                     return Err(Error::invalid("a command of Redis has no body: give it as an argument"));
                 }
-                let words = prepared::Redis { exchange: Arc::clone(exchange), whole: false };
+                let words = prepared::Redis { exchange: Arc::clone(exchange), whole: false, detour: None };
                 (Words::Redis(words), method(&exchange.name), exchange.settings.url(), Vec::new())
             }
             #[cfg(feature = "postgres")]

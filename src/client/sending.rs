@@ -44,6 +44,8 @@ impl Core {
         if self.pool.connections[connection].in_flight > 0 {
             to.linger(Duration::ZERO);
         }
+        #[cfg(feature = "redis")]
+        self.check_role(at, to);
         while to.slots() > 0 {
             if let Some(id) = self.pool.connections[connection].again.pop_front() {
                 match self.give(at, id, None, to) {

@@ -15,9 +15,6 @@ use crate::protocols::{self, ExchangeId, http1};
 use crate::reactor::{At, Flow, Moment};
 #[cfg(feature = "tls")]
 use crate::reactor::{Tls, TlsSettings};
-use crate::route::Dialect;
-#[cfg(feature = "tls")]
-use crate::route::RouteKey;
 use crate::wire::Wire;
 
 /// What later connections to the same servers need not find out again.
@@ -63,10 +60,9 @@ impl Core {
         }
     }
 
-    /// TLS as a route wants it.
+    /// TLS as these settings want it.
     #[cfg(feature = "tls")]
-    pub(super) fn tls(&mut self, key: &RouteKey) -> Result<TlsSettings, String> {
-        let Dialect::Postgres(settings, _) = &key.dialect else { return Ok(self.settings.tls.clone()) };
+    pub(super) fn database_tls(&mut self, settings: &Arc<Settings>) -> Result<TlsSettings, String> {
         if self.known.tls.len() >= MOST {
             self.known.tls.clear();
         }

@@ -4,7 +4,7 @@ use crate::error::Error;
 #[cfg(feature = "postgres")]
 use crate::postgres::Postgres;
 #[cfg(feature = "redis")]
-use crate::redis::Redis;
+use crate::redis::{AtKey, Redis};
 use crate::route::RouteKey;
 use crate::url::Url;
 use crate::version::Versions;
@@ -18,7 +18,7 @@ enum Kind {
     /// A URL, to be read.
     Url(Secret),
     #[cfg(feature = "redis")]
-    Redis(Redis),
+    Redis(Redis, Option<u16>),
     #[cfg(feature = "postgres")]
     Postgres(Postgres),
 }
@@ -34,27 +34,28 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Target {
-    /// Whose connections may be used.
-    pub(super) fn route(self, versions: Versions) -> Result<RouteKey, Error> {
-        match self.0 {
+    /// Whose connections may be used, and which slot of a cluster the server has.
+    pub(super) fn route(self, versions: Versions) -> Result<(RouteKey, Option<u16>), Error> {
+        let key = match self.0 {
             #[cfg(feature = "redis")]
-            Kind::Url(Secret(url)) if Redis::is_url(&url) => Ok(RouteKey::redis(Redis::parse(&url)?.settings(), None)),
+            Kind::Url(Secret(url)) if Redis::is_url(&url) => RouteKey::redis(Redis::parse(&url)?.settings(), None),
             #[cfg(feature = "postgres")]
             Kind::Url(Secret(url)) if Postgres::is_url(&url) => {
-                Ok(RouteKey::postgres(Postgres::parse(&url)?.settings(), 0, None))
+                RouteKey::postgres(Postgres::parse(&url)?.settings(), 0, None)
             }
-            Kind::Url(Secret(url)) => Ok(RouteKey::http(&Url::parse(&url)?, None, versions)),
+            Kind::Url(Secret(url)) => RouteKey::http(&Url::parse(&url)?, None, versions),
             #[cfg(feature = "redis")]
-            Kind::Redis(redis) => {
+            Kind::Redis(redis, slot) => {
                 redis.check()?;
-                Ok(RouteKey::redis(redis.settings(), None))
+                return Ok((RouteKey::redis(redis.settings(), None), slot));
             }
             #[cfg(feature = "postgres")]
             Kind::Postgres(postgres) => {
                 postgres.settings().check()?;
-                Ok(RouteKey::postgres(postgres.settings(), 0, None))
+                RouteKey::postgres(postgres.settings(), 0, None)
             }
-        }
+        };
+        Ok((key, None))
     }
 }
 
@@ -93,13 +94,20 @@ impl From<Postgres> for Target {
 #[cfg(feature = "redis")]
 impl From<&Redis> for Target {
     fn from(redis: &Redis) -> Self {
-        Self(Kind::Redis(redis.clone()))
+        Self(Kind::Redis(redis.clone(), None))
     }
 }
 
 #[cfg(feature = "redis")]
 impl From<Redis> for Target {
     fn from(redis: Redis) -> Self {
-        Self(Kind::Redis(redis))
+        Self(Kind::Redis(redis, None))
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<AtKey> for Target {
+    fn from(AtKey { redis, slot }: AtKey) -> Self {
+        Self(Kind::Redis(redis, Some(slot)))
     }
 }

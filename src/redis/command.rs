@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::args::{Args, ToArgs};
 use super::class::{self, Class};
-use super::{Redis, Settings, Topology};
+use super::{Node, Redis, Settings};
 use crate::Error;
 use crate::protocols::Refused;
 use crate::protocols::redis::{PreparedCommand, Words};
@@ -25,6 +25,8 @@ pub struct Command {
     name: usize,
     /// The same for a server that does not know the script.
     fallback: Option<Box<Words>>,
+    /// Who is to be asked, whoever has the keys.
+    node: Option<Box<Node>>,
 }
 
 impl Redis {
@@ -40,7 +42,7 @@ impl Redis {
         let mut words = Words::new();
         name.split(' ').for_each(|word| words.push(word));
         let name = words.len();
-        Command { settings: self.settings().clone(), words, name, fallback: None }.arg(args)
+        Command { settings: self.settings().clone(), words, name, fallback: None, node: None }.arg(args)
     }
 }
 
@@ -51,6 +53,20 @@ impl Command {
         if let Some(words) = &mut self.fallback {
             args.to_args(&mut Args::new(words));
         }
+        self
+    }
+
+    /// In a cluster: to this node, whoever has its keys. Its host is an IPv6 address without brackets, an IPv4 address, or
+    /// a name.
+    ///
+    /// ```
+    /// use aquests::redis::Redis;
+    ///
+    /// let db = Redis::at("127.0.0.1:7000").cluster();
+    /// let commands = [7000, 7001, 7002].map(|port| db.dbsize().at("127.0.0.1", port));
+    /// ```
+    pub fn at(mut self, host: &str, port: u16) -> Self {
+        self.node = Some(Box::new(Node::new(host, port)));
         self
     }
 
@@ -108,21 +124,25 @@ impl Command {
         class::slot(&self.words, None).map_err(|_| self.invalid("its keys are in different slots"))
     }
 
+    /// It is for one node, whoever has the keys.
+    pub(super) fn names_node(&self) -> bool {
+        self.node.is_some()
+    }
+
     fn invalid(&self, words: &str) -> Error {
         Error::invalid(format!("{} cannot be sent: {words}", self.name().escape_debug()))
     }
 
     /// What is sent, if it can be.
     pub(crate) fn exchange(self) -> Result<Exchange, Error> {
-        if let Some(wrong) = &self.settings.wrong {
-            return Err(Error::invalid(wrong));
-        }
-        let slot = if self.settings.topology == Topology::Cluster { self.slot()? } else { None };
+        self.settings.check()?;
+        let slot = if self.settings.is_cluster() && self.node.is_none() { self.slot()? } else { None };
         let (name, class) = (self.name(), self.class());
         let refused = |refused: Refused| Error::invalid(format!("{} cannot be sent: {refused}", name.escape_debug()));
         let prepared = self.words.finish().map_err(refused)?;
         let fallback = self.fallback.map(|words| words.finish()).transpose().map_err(refused)?;
-        Ok(Exchange { settings: self.settings, prepared, name, class, slot, fallback })
+        let (node, parts) = (self.node, Vec::new());
+        Ok(Exchange { settings: self.settings, prepared, name, class, slot, node, fallback, atomic: true, parts })
     }
 }
 
@@ -143,9 +163,13 @@ pub(crate) struct Exchange {
     pub(crate) name: String,
     pub(crate) class: Class,
     /// Where it belongs in a cluster; `None` where any node will do, and where there is no cluster.
-    // Until the client asks clusters.
-    #[allow(dead_code)]
     pub(crate) slot: Option<u16>,
+    /// The node of a cluster that is asked, whoever has the slot.
+    pub(crate) node: Option<Box<Node>>,
     /// To be sent where the reply is NOSCRIPT.
     pub(crate) fallback: Option<PreparedCommand>,
+    /// It is done whole or not at all.
+    pub(crate) atomic: bool,
+    /// The commands of a batch one by one, where the server may want some of them elsewhere.
+    pub(crate) parts: Vec<PreparedCommand>,
 }

@@ -41,6 +41,11 @@ impl ReadError {
         ReadError::Unexpected { wanted, got }
     }
 
+    /// It is not what the command answers.
+    pub(super) fn strange(wanted: &'static str) -> Self {
+        ReadError::Unexpected { wanted, got: "something else".into() }
+    }
+
     /// The code with which the server said no: `WRONGTYPE`, `MOVED`, `ERR`.
     pub fn code(&self) -> Option<&str> {
         match self {

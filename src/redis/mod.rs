@@ -27,10 +27,9 @@ mod class;
 mod command;
 mod commands;
 mod convert;
+mod scan;
 mod script;
 mod settings;
-// Until the client asks clusters.
-#[allow(dead_code)]
 mod slots;
 mod table;
 mod transaction;
@@ -50,9 +49,11 @@ pub use commands::{
     Expiry, GeoArea, GeoOptions, RangeOptions, ScanOptions, SetOptions, Side, XaddOptions, XreadOptions, ZaddOptions,
 };
 pub use convert::{FromValue, ReadError, StreamEntry};
+pub use scan::Scan;
 pub use script::{Call, Script};
 use settings::{Login, PORT, SENTINEL_PORT};
 pub(crate) use settings::{Place, Settings, Topology};
+pub(crate) use slots::{Node, Slots};
 pub use transaction::{Batch, Transaction};
 
 /// Where a server is, and who one is there. Cheap to clone; its methods make [`Command`]s.
@@ -110,7 +111,7 @@ impl Redis {
 
     /// What is wrong with it, if anything is.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        self.settings.wrong.as_ref().map_or(Ok(()), |wrong| Err(Error::invalid(wrong.clone())))
+        self.settings.check()
     }
 
     /// Where it is, without who one is: `redis://redis.example.org:6379/2`.
@@ -173,32 +174,78 @@ impl Redis {
         self.change(|settings| settings.limits = limits)
     }
 
-    /// The server is a node of a cluster: each command goes to the node that has its keys.
+    /// The server is a node of a cluster: each command goes to the node that has its keys, one without keys to any.
+    ///
+    /// The client asks the cluster who has what, follows it when slots move, and asks again when a node is not reached.
+    /// Give it at least as many [workers](crate::Builder::workers) as the cluster has masters. What concerns all nodes
+    /// (FLUSHALL, DBSIZE, …) is sent to each of them: [`Command::at`]. A [`Session`](crate::Session) leads to one node:
+    /// [`at_key`](Self::at_key).
     pub fn cluster(self) -> Self {
-        self.change(|settings| settings.topology = Topology::Cluster)
+        self.seeds::<[&str; 0]>([])
+    }
+
+    /// A cluster of which these nodes may be asked too, where the first is not reached: hosts with ports, which are 6379
+    /// where none is given.
+    pub fn seeds<I>(self, nodes: I) -> Self
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        self.change(|settings| {
+            let seeds = settings.places(nodes, PORT);
+            settings.topology = Topology::Cluster { seeds };
+        })
     }
 
     /// The address is a sentinel's, and so are these (their port is 26379 where none is given): they say where the
     /// master of this name is.
+    ///
+    /// They are asked in turn when the first command is sent, and again when the master is not reached or is none any
+    /// more; meanwhile commands wait, for no longer than the client's
+    /// [`connect_timeout`](crate::Builder::connect_timeout). They are asked without a login.
     pub fn sentinel<I>(self, master: impl Into<String>, sentinels: I) -> Self
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
         self.change(|settings| {
-            let mut places = Vec::new();
-            for address in sentinels {
-                match Place::parse(address.as_ref(), SENTINEL_PORT) {
-                    Ok(place) => places.push(place),
-                    Err(wrong) => settings.complain(wrong),
-                }
-            }
-            settings.topology = Topology::Sentinel { master: master.into(), sentinels: places };
+            let sentinels = settings.places(sentinels, SENTINEL_PORT);
+            settings.topology = Topology::Sentinel { master: master.into(), sentinels };
         })
+    }
+
+    /// In a cluster, the node that has a key: for a [`Session`](crate::Session).
+    ///
+    /// ```no_run
+    /// use aquests::redis::Redis;
+    ///
+    /// let mut client = aquests::Client::new()?;
+    /// let db = Redis::at("127.0.0.1:7000").cluster();
+    /// let session = client.open(db.at_key("orders"))?;
+    /// session.send(db.command("SSUBSCRIBE", "orders"))?;
+    /// # Ok::<(), aquests::Error>(())
+    /// ```
+    pub fn at_key(&self, key: impl ToArg) -> AtKey {
+        let mut words = crate::protocols::redis::Words::new();
+        key.to_args(&mut Args::new(&mut words));
+        let slot = crate::protocols::redis::slot(words.iter().next().unwrap_or_default());
+        AtKey { redis: self.clone(), slot }
+    }
+
+    /// What has these settings.
+    pub(crate) fn of(settings: Arc<Settings>) -> Self {
+        Self { settings }
     }
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {
         &self.settings
     }
+}
+
+/// The node of a cluster that has a key; where there is no cluster, the server. Made by [`Redis::at_key`].
+#[derive(Clone, Debug)]
+#[must_use = "this only says where a key is"]
+pub struct AtKey {
+    pub(crate) redis: Redis,
+    pub(crate) slot: u16,
 }
 
 /// Without the user and the password.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{Limits, Version};
+use crate::Error;
 use crate::protocols::redis::Client;
 use crate::url::{Scheme, Url};
 
@@ -48,7 +49,10 @@ pub(crate) enum Topology {
     /// One server.
     Single,
     /// A node of a cluster.
-    Cluster,
+    Cluster {
+        /// Other nodes that may be asked which there are.
+        seeds: Vec<Place>,
+    },
     /// Sentinels, which know who the master is.
     Sentinel {
         master: String,
@@ -88,9 +92,69 @@ impl Settings {
         self.client_name = Some(name).filter(|name| !name.is_empty());
     }
 
+    /// Addresses, as far as they are some.
+    pub(super) fn places<I>(&mut self, addresses: I, port: u16) -> Vec<Place>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let mut places = Vec::new();
+        for address in addresses {
+            match Place::parse(address.as_ref(), port) {
+                Ok(place) => places.push(place),
+                Err(wrong) => self.complain(wrong),
+            }
+        }
+        places
+    }
+
     /// The first complaint stays.
     pub(super) fn complain(&mut self, words: impl Into<String>) {
         self.wrong.get_or_insert(words.into());
+    }
+
+    /// Why nothing can be sent, if nothing can.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let at_socket = matches!(self.place, Place::Socket(_));
+        let wrong = match (&self.wrong, &self.topology) {
+            (Some(wrong), _) => wrong,
+            (None, Topology::Cluster { .. }) if self.database != 0 => "a cluster has no database but 0",
+            (None, Topology::Cluster { .. }) if at_socket => "the nodes of a cluster have no unix sockets",
+            (None, Topology::Sentinel { .. }) if at_socket => "sentinels have no unix sockets",
+            (None, _) => return Ok(()),
+        };
+        Err(Error::invalid(wrong))
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.topology, Topology::Cluster { .. })
+    }
+
+    pub(crate) fn has_sentinels(&self) -> bool {
+        matches!(self.topology, Topology::Sentinel { .. })
+    }
+
+    /// Where else there are servers of whom one may ask where to go: the first is the place itself.
+    pub(crate) fn seeds(&self) -> impl Iterator<Item = (&str, u16)> {
+        let more = match &self.topology {
+            Topology::Single => &[][..],
+            Topology::Cluster { seeds } => seeds,
+            Topology::Sentinel { sentinels, .. } => sentinels,
+        };
+        [&self.place].into_iter().chain(more).filter_map(|place| match place {
+            Place::Host(host, port) => Some((host.as_str(), *port)),
+            Place::Socket(_) => None,
+        })
+    }
+
+    /// What is said to a sentinel: it knows no databases, and has no users of the server.
+    pub(crate) fn of_sentinel(&self, host: &str, port: u16) -> Self {
+        Self {
+            tls: self.tls,
+            version: self.version,
+            client_name: self.client_name.clone(),
+            limits: self.limits,
+            ..Self::new(Place::Host(host.to_owned(), port))
+        }
     }
 
     /// Where it is, without who one is.

@@ -97,7 +97,18 @@ impl Slots {
         self.nodes.get(usize::from(self.of(slot)?.primary))
     }
 
+    /// Those who have slots, each once and in the order of their slots.
+    pub(crate) fn primaries(&self) -> impl Iterator<Item = &Node> {
+        let mut seen = vec![false; self.nodes.len()];
+        self.shards.iter().filter_map(move |shard| {
+            let at = usize::from(shard.primary);
+            let seen = seen.get_mut(at)?;
+            (!std::mem::replace(seen, true)).then(|| self.nodes.get(at))?
+        })
+    }
+
     /// Who has copies of it.
+    #[cfg(test)]
     pub(crate) fn replicas(&self, slot: u16) -> impl Iterator<Item = &Node> {
         let replicas = self.of(slot).map_or(&[][..], |shard| &shard.replicas);
         replicas.iter().filter_map(|at| self.nodes.get(usize::from(*at)))

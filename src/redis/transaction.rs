@@ -97,9 +97,7 @@ several!(Batch, "batch", false);
 impl Several {
     fn exchange(self, what: &str, in_multi: bool) -> Result<Exchange, Error> {
         let Self { settings, commands } = self;
-        if let Some(wrong) = &settings.wrong {
-            return Err(Error::invalid(wrong));
-        }
+        settings.check()?;
         let wrong = |words: String| Error::invalid(format!("the {what} cannot be sent: {words}"));
         if commands.is_empty() {
             return Err(wrong("there is no command in it".into()));
@@ -111,6 +109,9 @@ impl Several {
             if *command.settings() != settings {
                 return Err(wrong(format!("{} is for another server", name())));
             }
+            if command.names_node() {
+                return Err(wrong(format!("{} names a node of its own", name())));
+            }
             let it = command.class();
             if it.session {
                 return Err(wrong(format!("{} changes the connection", name())));
@@ -118,7 +119,7 @@ impl Several {
             class.read_only &= it.read_only;
             // Inside a transaction nothing waits.
             class.wait = if in_multi { Wait::No } else { class.wait.and(it.wait) };
-            if settings.topology == Topology::Cluster {
+            if settings.is_cluster() {
                 slot = class::slot(command.written(), slot)
                     .map_err(|_| wrong(format!("with {} its keys are in different slots", name())))?;
             }
@@ -132,6 +133,10 @@ impl Several {
         let prepared = PreparedCommand::several(first.iter().chain(commands.iter().map(Command::written)).chain(&last));
         let prepared = prepared.map_err(|refused| wrong(refused.to_string()))?;
         let name = if in_multi { "MULTI".into() } else { commands[0].name() };
-        Ok(Exchange { settings, prepared, name, class, slot, fallback: None })
+        let in_parts = !in_multi && settings.topology != Topology::Single;
+        let parts = commands.iter().filter(|_| in_parts).map(|command| command.written().clone().finish());
+        let parts = parts.collect::<Result<_, _>>().map_err(|refused| wrong(refused.to_string()))?;
+        let (node, fallback) = (None, None);
+        Ok(Exchange { settings, prepared, name, class, slot, node, fallback, atomic: in_multi, parts })
     }
 }

@@ -59,6 +59,16 @@ impl PreparedCommand {
         Ok(self)
     }
 
+    /// And others that were prepared before, in the same exchange.
+    pub fn and(mut self, others: &Self) -> Result<Self, Refused> {
+        if self.replies().any(|replies| replies.kind == Kind::Quit) {
+            return Err(Refused::Misuse("nothing is answered after QUIT"));
+        }
+        self.bytes.extend_from_slice(&others.bytes);
+        self.more.extend(others.replies());
+        Ok(self)
+    }
+
     /// Several commands that were written word by word. [`Refused::Misuse`] where [`new`](Self::new) and
     /// [`then`](Self::then) say it, and where there is none.
     pub fn several<'a>(commands: impl IntoIterator<Item = &'a Words>) -> Result<Self, Refused> {

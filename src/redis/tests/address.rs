@@ -138,7 +138,10 @@ fn what_is_set_is_kept_and_a_clone_is_not_changed() {
     assert_ne!(db, other);
     let settings = other.settings();
     assert_eq!((settings.database, settings.pipeline, settings.client_name.as_deref()), (3, 1, Some("a")));
-    assert_eq!((settings.limits, &settings.topology), (Limits::default().depth(1), &Topology::Cluster));
+    assert_eq!(
+        (settings.limits, &settings.topology),
+        (Limits::default().depth(1), &Topology::Cluster { seeds: Vec::new() })
+    );
     let db = Redis::at("h:26379").sentinel("mymaster", ["b", "c:1"]);
     let sentinels = vec![Place::Host("b".into(), 26379), Place::Host("c".into(), 1)];
     assert_eq!(db.settings().topology, Topology::Sentinel { master: "mymaster".into(), sentinels });

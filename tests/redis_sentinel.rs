@@ -1,0 +1,209 @@
+//! Masters of Redis that a sentinel names, through the client, and what happens when another takes their place.
+
+#![cfg(feature = "redis")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use aquests::redis::{Command, Redis, Value};
+use aquests::{Client, ErrorKind, Outcome};
+use support::{Peer, RedisSentinel, RedisServer, must_end};
+
+fn outcomes(client: &mut Client) -> Vec<Outcome> {
+    let mut all = Vec::new();
+    client
+        .fetch_all_with(|_, outcome| {
+            all.push(outcome);
+            Ok::<_, aquests::Error>(())
+        })
+        .unwrap();
+    all
+}
+
+fn db(sentinel: &RedisSentinel) -> Redis {
+    // The first of them is nobody.
+    Redis::at("127.0.0.1:1").sentinel(RedisSentinel::NAME, [format!("127.0.0.1:{}", sentinel.port())])
+}
+
+/// Writes something, and waits until the replica has it too.
+fn write_to_both(client: &mut Client, db: &Redis, command: Command) {
+    let session = client.open(db).unwrap();
+    session.send(command).unwrap();
+    session.send(db.command("WAIT", (1, 0))).unwrap();
+    assert_eq!(outcomes(client)[1].response().unwrap().value(), Some(&Value::Integer(1)), "the replica has it");
+}
+
+/// A sentinel that names a port of this machine as the master.
+fn sentinel_that_names(port: &Arc<AtomicU16>) -> Peer {
+    let port = Arc::clone(port);
+    Peer::start(move |conn| {
+        loop {
+            // Three words, each with its length in front.
+            for _ in 0..7 {
+                conn.line()?;
+            }
+            let port = port.load(Ordering::SeqCst).to_string();
+            conn.send(format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len()))?;
+        }
+    })
+}
+
+#[test]
+fn commands_go_to_the_master_that_the_sentinel_names() {
+    must_end(|| {
+        let sentinel = RedisSentinel::start_with(|builder| builder.password("secret"));
+        let mut client = Client::new().unwrap();
+        let db = db(&sentinel).password("secret").database(3);
+        for _ in 0..100 {
+            client.send(db.incr("n")).unwrap();
+        }
+        let report = client.fetch_all().unwrap();
+        assert_eq!(report.replies()["OK"], 100, "{report}");
+        assert_eq!(report.responses(), 100, "what the client asks for itself is not counted: {report}");
+        assert_eq!(sentinel.servers()[0].cli(&["-n", "3", "GET", "n"]), "100");
+        let session = client.open(&db).unwrap();
+        for command in [db.command("MULTI", ()), db.incr("n"), db.command("EXEC", ())] {
+            session.send(command).unwrap();
+        }
+        let all = outcomes(&mut client);
+        assert_eq!(all[2].response().unwrap().value(), Some(&Value::Array(vec![Value::Integer(101)])), "{}", all[2]);
+    });
+}
+
+#[test]
+fn after_a_failover_commands_go_to_the_new_master() {
+    must_end(|| {
+        let sentinel = RedisSentinel::start();
+        let mut client = Client::new().unwrap();
+        let db = db(&sentinel);
+        write_to_both(&mut client, &db, db.incr("n"));
+        let old = sentinel.master();
+        sentinel.failover();
+        // Until it is told, the old master takes writes and loses them.
+        while !sentinel.servers()[old].try_cli(&["ROLE"]).is_ok_and(|role| role.starts_with("slave")) {}
+        for _ in 0..10 {
+            client.send(db.incr("n")).unwrap();
+        }
+        for outcome in outcomes(&mut client) {
+            let response = outcome.response().unwrap_or_else(|| panic!("{outcome}"));
+            assert!(response.read::<u64>().is_ok(), "{outcome}");
+        }
+        assert_eq!(sentinel.servers()[sentinel.master()].cli(&["GET", "n"]), "11");
+    });
+}
+
+#[test]
+fn a_master_that_takes_no_writes_any_more_is_looked_for_again() {
+    must_end(|| {
+        let (old, new) = (RedisServer::start(), RedisServer::start());
+        let named = Arc::new(AtomicU16::new(old.port()));
+        let sentinel = sentinel_that_names(&named);
+        let mut client = Client::new().unwrap();
+        let db = Redis::at(&sentinel.address().to_string())
+            .protocol(aquests::redis::Version::Resp2)
+            .sentinel("mymaster", [""; 0]);
+        client.send(db.set("n", 1)).unwrap();
+        outcomes(&mut client);
+        new.cli(&["SET", "n", "1"]);
+        // Its connections stay open.
+        old.cli(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
+        while !old.cli(&["INFO", "replication"]).contains("master_link_status:up") {}
+        named.store(new.port(), Ordering::SeqCst);
+        client.send(db.batch().add(db.get("n")).add(db.append("other", "x")).add(db.get("n"))).unwrap();
+        client.send(db.incr("n")).unwrap();
+        client.send(db.transaction().add(db.incr("n")).add(db.get("n"))).unwrap();
+        for outcome in outcomes(&mut client) {
+            let response = outcome.response().unwrap_or_else(|| panic!("{outcome}"));
+            assert!(response.replies().iter().all(|reply| reply.as_error().is_none()), "{outcome}");
+        }
+        assert_eq!((new.cli(&["GET", "n"]), new.cli(&["GET", "other"])), ("3".to_owned(), "x".to_owned()));
+        let errors = old.cli(&["INFO", "errorstats"]);
+        assert!(errors.contains("READONLY"), "it was asked first: {errors}");
+    });
+}
+
+#[test]
+fn a_master_that_dies_under_load_loses_no_outcome_and_no_read() {
+    must_end(|| {
+        let mut sentinel = RedisSentinel::start();
+        let mut client = Client::builder().workers(2).build().unwrap();
+        let db = db(&sentinel);
+        write_to_both(&mut client, &db, db.set("key", "value"));
+        let killer = std::thread::spawn(move || {
+            sentinel.lose_master();
+            sentinel
+        });
+        let (mut sent, mut read, mut written, mut unknown) = (0u64, 0u64, 0u64, 0u64);
+        let mut after = 0;
+        while after < 3 || client.in_hand() > 0 {
+            while after < 3 && client.in_hand() < 100 {
+                let command = if sent % 2 == 0 { db.get("key") } else { db.incr("n") };
+                client.send(command).unwrap();
+                sent += 1;
+                after += usize::from(killer.is_finished());
+            }
+            client.turn(Some(Duration::from_millis(50))).unwrap();
+            while let Some(outcome) = client.next_outcome() {
+                match outcome.response() {
+                    Some(response) if outcome.request_id().as_u64() % 2 == 0 => {
+                        assert_eq!(response.read::<String>().unwrap(), "value", "{outcome}");
+                        read += 1;
+                    }
+                    Some(response) => {
+                        assert!(response.read::<u64>().is_ok(), "{outcome}");
+                        written += 1;
+                    }
+                    None => {
+                        let error = outcome.error().unwrap();
+                        assert!(!error.is_retryable(), "only a write may have been done: {error}");
+                        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+                        unknown += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(read + written + unknown, sent, "{read} reads, {written} writes, {unknown} unknown");
+        let _ = killer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_master_that_nobody_knows_fails_what_waits_and_names_the_sentinels() {
+    must_end(|| {
+        let sentinel = RedisSentinel::start();
+        let mut client = Client::builder().connect_timeout(Duration::from_millis(400)).build().unwrap();
+        let address = format!("127.0.0.1:{}", sentinel.port());
+        client.send(Redis::at(&address).sentinel("other", ["127.0.0.1:1"]).get("a")).unwrap();
+        client.send(Redis::at("127.0.0.1:1").sentinel("mymaster", ["127.0.0.1:2"]).get("a")).unwrap();
+        let mut words: Vec<_> =
+            outcomes(&mut client).iter().map(|outcome| outcome.error().unwrap().to_string()).collect();
+        words.sort();
+        assert!(words.iter().any(|words| words.contains("'other'") && words.contains(&address)), "{words:?}");
+        assert!(
+            words.iter().any(|words| words.contains("'mymaster'") && words.contains("127.0.0.1:1, 127.0.0.1:2")),
+            "{words:?}"
+        );
+    });
+}
+
+#[test]
+fn a_replica_that_a_sentinel_names_gets_no_command() {
+    must_end(|| {
+        let servers = RedisSentinel::start();
+        // A sentinel that is behind.
+        let peer = sentinel_that_names(&Arc::new(AtomicU16::new(servers.servers()[1].port())));
+        let mut client = Client::builder().connect_timeout(Duration::from_millis(500)).build().unwrap();
+        let db = Redis::at(&peer.address().to_string())
+            .protocol(aquests::redis::Version::Resp2)
+            .sentinel("mymaster", [""; 0]);
+        client.send(db.get("a")).unwrap();
+        let error = outcomes(&mut client).remove(0).to_string();
+        assert!(error.contains("no master but a slave"), "{error}");
+        let stats = servers.servers()[1].cli(&["INFO", "commandstats"]);
+        assert!(stats.contains("cmdstat_role") && !stats.contains("cmdstat_get"), "{stats}");
+    });
+}
