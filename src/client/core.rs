@@ -435,12 +435,14 @@ impl Core {
 /// What a login fails for, every time.
 fn refusal(dialect: &Dialect, reason: &Reason) -> Option<(ErrorKind, String)> {
     #[cfg(feature = "postgres")]
-    if let (Dialect::Postgres(..), Reason::Protocol(protocols::Error::Violation(violation))) = (dialect, reason) {
-        return Some((statements::kind(violation), reason.to_string()));
-    }
-    #[cfg(feature = "postgres")]
-    if let (Dialect::Postgres(..), Reason::Tls(_)) = (dialect, reason) {
-        return Some((ErrorKind::Tls, reason.to_string()));
+    if let Dialect::Postgres(..) = dialect {
+        let kind = match reason {
+            Reason::Protocol(protocols::Error::Violation(violation)) => statements::kind(violation),
+            Reason::Protocol(protocols::Error::TooLarge(_)) => ErrorKind::TooLarge,
+            Reason::Tls(_) => ErrorKind::Tls,
+            _ => return None,
+        };
+        return Some((kind, reason.to_string()));
     }
     let _ = (dialect, reason);
     None
