@@ -11,6 +11,7 @@ use crate::protocols::postgres::{self, CancelKey, Login};
 #[cfg(feature = "tls")]
 use crate::reactor::Tls;
 use crate::reactor::{Address, Key, Moment, Reactor, Reason};
+#[cfg(feature = "tls")]
 use crate::route::RouteKey;
 use crate::wire::Wire;
 
@@ -25,6 +26,8 @@ pub(super) struct Interrupts {
 struct Interrupt {
     key: CancelKey,
     address: Address,
+    /// Whose certificate is wanted.
+    #[cfg(feature = "tls")]
     place: RouteKey,
     tls: bool,
     /// When it must be over.
@@ -65,8 +68,15 @@ impl Core {
             return;
         }
         if let (Some(key), Some(address)) = (server.key, &connection.address) {
-            let place = self.pool.routes[connection.route].key.of_host(connection.way.host);
-            wanted.push(Interrupt { key, address: address.clone(), place, tls: server.tls, due: now + WITHIN });
+            let interrupt = Interrupt {
+                key,
+                address: address.clone(),
+                #[cfg(feature = "tls")]
+                place: self.pool.routes[connection.route].key.of_host(connection.way.host),
+                tls: server.tls,
+                due: now + WITHIN,
+            };
+            wanted.push(interrupt);
         }
     }
 
