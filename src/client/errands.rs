@@ -177,8 +177,8 @@ impl Core {
     pub(super) fn place_of(&self, exchange: &Exchange) -> Option<String> {
         let route = self.pool.routes.get(exchange.route)?;
         let Dialect::Redis(_) = route.key.dialect else { return None };
-        if route.key.address.is_some() {
-            return None;
+        if let Some(address) = &route.key.address {
+            return Some(address.to_string());
         }
         let (host, port) = route.place();
         Some(format!("{host}:{port}"))
