@@ -302,6 +302,27 @@ fn a_session_leads_to_the_node_of_a_key_and_hears_its_shard() {
         let mut heard = heard.lock().unwrap().clone();
         heard.sort();
         assert_eq!(heard, channels);
+
+        // A connection that is given back is one of its node, and of no other.
+        drop(sessions);
+        let sessions: Vec<_> = channels.iter().map(|key| client.open(db.at_key(key)).unwrap()).collect();
+        for (session, key) in sessions.iter().zip(channels) {
+            session.send(db.set(key, key)).unwrap();
+        }
+        assert_eq!(values(&mut client).len(), 6);
+        drop(sessions);
+        for _ in 0..2 {
+            client.turn(Some(Duration::ZERO)).unwrap();
+        }
+        for key in channels {
+            client.send(db.get(key)).unwrap();
+        }
+        let mut found = values(&mut client);
+        found.sort_by_key(|value| value.as_bytes().map(<[u8]>::to_vec));
+        assert_eq!(found, channels.map(|key| Value::Bulk(key.as_bytes().to_vec())));
+        for node in cluster.nodes() {
+            assert!(!node.cli(&["INFO", "errorstats"]).contains("MOVED"), "nobody was sent away");
+        }
     });
 }
 
