@@ -60,6 +60,8 @@ pub(super) struct Core {
     pub(super) known: statements::Known,
     /// Bytes collected and not yet handed over.
     pub(super) buffered: usize,
+    /// Requests that are on a connection.
+    pub(super) on_way: usize,
     /// Requests that ended since the queue was told.
     pub(super) finished: usize,
 }
@@ -94,6 +96,7 @@ impl Core {
             #[cfg(feature = "postgres")]
             known: statements::Known::default(),
             buffered: 0,
+            on_way: 0,
             finished: 0,
         }
     }
@@ -180,6 +183,7 @@ impl Core {
 
     /// An exchange left a connection, answered or not. So many times it had made it wait for the program.
     pub(super) fn left(&mut self, connection: usize, waits: u32) {
+        self.on_way = self.on_way.saturating_sub(1);
         if let Some(entry) = self.pool.connections.get_mut(connection) {
             entry.in_flight = entry.in_flight.saturating_sub(1);
             entry.alone &= entry.in_flight > 0;

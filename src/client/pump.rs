@@ -79,10 +79,12 @@ impl Client {
         }
     }
 
-    /// Takes from the source as many requests as keep the workers busy.
+    /// Takes from the source as many requests as keep the workers busy, whatever a connection takes at once.
     fn refill(&mut self, now: Moment) {
-        let enough = 2 * self.core.settings.workers * usize::from(self.core.settings.pipeline);
-        while self.core.exchanges.len() < enough {
+        /// So many wait at least: what one connection with streams or a pipeline takes in one go.
+        const ENOUGH: usize = 128;
+        let enough = ENOUGH.max(2 * self.core.settings.workers * usize::from(self.core.settings.pipeline));
+        while self.core.exchanges.len().saturating_sub(self.core.on_way) < enough {
             let Some(source) = &mut self.source else { return };
             let Some(mut request) = source.next() else {
                 self.source = None;

@@ -138,6 +138,7 @@ impl Core {
         let waits_for = exchange.request.waits_for();
         entry.used = true;
         entry.in_flight += 1;
+        self.on_way += 1;
         entry.dirty |= in_session && exchange.request.leaves_traces();
         entry.alone = waits_for.is_some();
         let made = std::mem::take(&mut entry.made);
