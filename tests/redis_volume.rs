@@ -64,6 +64,6 @@ fn a_string_of_300_mb_comes_without_being_kept_and_is_kept_once() {
         let value = replies.pop().unwrap();
         assert!(value.as_bytes().unwrap().iter().all(|byte| *byte == b'x'));
         assert_eq!(value.as_bytes().unwrap().len(), LENGTH);
-        assert!(more < 2 * LENGTH as u64 >> 20, "{more} MiB for one of {LENGTH} bytes");
+        assert!(more < (2 * LENGTH as u64) >> 20, "{more} MiB for one of {LENGTH} bytes");
     });
 }
