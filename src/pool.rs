@@ -4,6 +4,7 @@
 //! A route is where requests can share connections. A session has a route of its own with exactly one connection, which
 //! is how it keeps everybody else off it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::error::ErrorKind;
 #[cfg(feature = "postgres")]
 use crate::postgres;
 use crate::protocols::ExchangeId;
+#[cfg(feature = "postgres")]
+use crate::reactor::Address;
 use crate::reactor::{Key, Moment};
 use crate::route::RouteKey;
 
@@ -36,6 +39,9 @@ pub(crate) struct Route {
     /// Connections with room and nothing to send, the last used at the end.
     idle: Vec<usize>,
     pub(crate) session: Option<Session>,
+    /// Which of several hosts is next.
+    #[cfg(feature = "postgres")]
+    pub(crate) hosts: postgres::Hosts,
     /// Requests may follow one another on its connections. A server that ended one with requests behind an answer, and
     /// had not said so before, shows that they may not.
     pub(crate) pipeline: bool,
@@ -115,6 +121,12 @@ pub(crate) struct Connection {
     pub(crate) again: VecDeque<ExchangeId>,
     #[cfg(feature = "postgres")]
     pub(crate) postgres: Option<Box<postgres::Server>>,
+    /// Which of several hosts it leads to, and how.
+    #[cfg(feature = "postgres")]
+    pub(crate) way: postgres::Way,
+    /// Where it leads, or is to.
+    #[cfg(feature = "postgres")]
+    pub(crate) address: Option<Address>,
     /// Why the server did not let it in, in its words.
     pub(crate) words: Option<(ErrorKind, String)>,
     /// How many times exchanges on it wait for the program: to read on, to have more to send.
@@ -310,6 +322,11 @@ impl Pool {
         let made = Made { resolve: entry.resolve.take(), ..Made::default() };
         entry.connections += 1;
         entry.coming += 1;
+        #[cfg(feature = "postgres")]
+        let way = {
+            entry.hosts.dialed();
+            entry.hosts.next()
+        };
         if entry.session.is_none() {
             self.workers += 1;
         }
@@ -327,6 +344,10 @@ impl Pool {
             again: VecDeque::new(),
             #[cfg(feature = "postgres")]
             postgres: None,
+            #[cfg(feature = "postgres")]
+            way,
+            #[cfg(feature = "postgres")]
+            address: None,
             words: None,
             waits: 0,
             dialed: now,
@@ -349,6 +370,14 @@ impl Pool {
         self.routes[entry.route].coming -= 1;
     }
 
+    /// It was made, and does not take requests yet.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_still_coming(&mut self, connection: usize) {
+        let entry = &mut self.connections[connection];
+        entry.state = State::Woken;
+        self.routes[entry.route].coming += 1;
+    }
+
     /// Whether this is the connection that an event is about, and not one that lost its race.
     pub(crate) fn is(&self, connection: usize, key: Key) -> bool {
         self.connections.get(connection).is_some_and(|entry| entry.key == Some(key))
@@ -363,6 +392,10 @@ impl Pool {
         };
         let losers = race.attempts.iter().map(|(attempt, _)| *attempt).filter(|attempt| *attempt != key).collect();
         (entry.key, entry.race) = (Some(key), None);
+        #[cfg(feature = "postgres")]
+        {
+            entry.address = Some(Address::Tcp(winner));
+        }
         // Later connections begin with what is known to work.
         if let Names::Known { addresses, next, .. } = &mut self.routes[entry.route].names
             && let Some(index) = addresses.iter().position(|address| *address == winner)
@@ -510,24 +543,33 @@ impl Pool {
 }
 
 impl Route {
-    /// The host and the port to which its connections lead.
-    pub(crate) fn place(&self) -> (&str, u16) {
-        self.led.as_ref().map_or((&*self.key.host, self.key.port), |(host, port)| (&**host, *port))
+    /// Where the next connection goes.
+    pub(crate) fn place(&self) -> Cow<'_, RouteKey> {
+        #[cfg(feature = "postgres")]
+        if self.hosts.next().host > 0 {
+            return Cow::Owned(self.key.of_host(self.hosts.next().host));
+        }
+        self.led().map_or(Cow::Borrowed(&self.key), Cow::Owned)
+    }
+
+    /// Where its connections were led, if they were.
+    pub(crate) fn led(&self) -> Option<RouteKey> {
+        let (host, port) = self.led.as_ref()?;
+        Some(RouteKey { host: host.clone(), port: *port, ..self.key.clone() })
     }
 
     /// The key of the route whose connections those of a session may become. `None`: it is not known where they lead.
     pub(crate) fn home(&self) -> Option<RouteKey> {
         #[cfg(feature = "redis")]
         if self.key.is_led() {
-            let (host, port) = self.led.as_ref()?;
-            let in_cluster = self.key.is_in_cluster();
-            return Some(if in_cluster { self.key.at(host, *port) } else { self.key.clone() });
+            let led = self.led()?;
+            return Some(if self.key.is_in_cluster() { led } else { self.key.clone() });
         }
         Some(self.key.clone())
     }
 
-    #[cfg(feature = "redis")]
     /// Its connections lead elsewhere from now on. `None`: that has to be found out.
+    #[cfg(feature = "redis")]
     pub(crate) fn lead(&mut self, to: Option<(String, u16)>) {
         if self.led != to {
             (self.led, self.names) = (to, Names::Unknown);
@@ -536,6 +578,8 @@ impl Route {
 
     fn new(key: RouteKey, session: Option<Session>, spoken: Spoken) -> Self {
         Self {
+            #[cfg(feature = "postgres")]
+            hosts: postgres::Hosts::new(key.is_fixed()),
             key,
             queue: VecDeque::new(),
             names: Names::Unknown,

@@ -77,12 +77,6 @@ impl RouteKey {
         Self { dialect: Dialect::Redis(Arc::clone(settings)), host: host.to_owned(), port, address: None }
     }
 
-    /// The same at another place.
-    #[cfg(feature = "redis")]
-    pub(crate) fn at(&self, host: &str, port: u16) -> Self {
-        Self { dialect: self.dialect.clone(), host: host.to_owned(), port, address: None }
-    }
-
     /// Servers are asked where its connections lead.
     #[cfg(feature = "redis")]
     pub(crate) fn is_led(&self) -> bool {
@@ -97,6 +91,24 @@ impl RouteKey {
             return self.address.is_none() && settings.is_cluster();
         }
         false
+    }
+
+    /// The same, for another of its hosts.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_host(&self, host: usize) -> Self {
+        match &self.dialect {
+            Dialect::Postgres(settings, _) if !self.is_fixed() => Self::postgres(settings, host, None),
+            _ => self.clone(),
+        }
+    }
+
+    /// Its address is not that of its settings.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_fixed(&self) -> bool {
+        match &self.dialect {
+            Dialect::Postgres(settings, host) => Self::postgres(settings, *host, None).address != self.address,
+            _ => true,
+        }
     }
 
     /// Whom errors name.

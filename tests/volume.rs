@@ -9,8 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use aquests::load::{Control, Plan, run};
+use aquests::postgres::Postgres;
 use aquests::{Client, Error, ErrorKind, Report, Request};
-use support::{FAULTS, Nginx, Peer, forget_peak, must_end, peak_memory, raise_open_files, resident_memory};
+use support::{
+    FAULTS, Nginx, Peer, PostgresServer, forget_peak, must_end, peak_memory, raise_open_files, resident_memory,
+};
 
 const SERVER: &str = r#"keepalive_requests 100000000; location = /2 { return 200 "ok"; }"#;
 
@@ -153,6 +156,47 @@ fn a_gibibyte_streams_each_way_and_takes_no_memory() {
         let grown = peak_memory().saturating_sub(before);
         assert!(grown < 16 << 20, "memory grew by {grown} bytes");
     });
+}
+
+#[test]
+fn a_gibibyte_is_copied_each_way_and_takes_no_memory() {
+    alone(|| {
+        const ROWS: u64 = 1 << 17;
+        let server = PostgresServer::start();
+        let db = Postgres::at(&server.address().to_string(), PostgresServer::DATABASE).user("trust", "");
+        server.psql("CREATE TABLE t (word text); GRANT ALL ON t TO PUBLIC;");
+        let mut client = Client::new().unwrap();
+        let row = format!("{}\n", "x".repeat(8191));
+        let mut before = 0;
+        // The first round is what the memory is set up in. What the server is sent it reads, and keeps nothing of it.
+        for rows in [100, ROWS] {
+            let length = rows * row.len() as u64;
+            let reader = Over(row.clone().into_bytes(), 0).take(length);
+            client.send(Request::from(db.copy_in("COPY t FROM STDIN WHERE false")).body_reader(reader, None)).unwrap();
+            let out = format!("COPY (SELECT repeat('x', 8191) FROM generate_series(1, {rows})) TO STDOUT");
+            client.send(Request::from(db.query(out)).discard()).unwrap();
+            let report = client.fetch_all().unwrap();
+            assert_eq!((report.replies().get("OK"), report.bytes()), (Some(&2), length), "{report}");
+            if before == 0 {
+                before = resident_memory();
+                forget_peak();
+            }
+        }
+        let grown = peak_memory().saturating_sub(before);
+        assert!(grown < 16 << 20, "memory grew by {grown} bytes");
+    });
+}
+
+/// The same bytes over and over.
+struct Over(Vec<u8>, usize);
+
+impl Read for Over {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = buffer.len().min(self.0.len() - self.1);
+        buffer[..length].copy_from_slice(&self.0[self.1..][..length]);
+        self.1 = (self.1 + length) % self.0.len();
+        Ok(length)
+    }
 }
 
 #[test]

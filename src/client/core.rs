@@ -19,7 +19,7 @@ use super::{BoxError, RequestId, Settings};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Connection, Pool, Spoken, Waiting};
 use crate::protocols::{self, Established, ExchangeId, Replay, http1};
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "postgres", feature = "tls"))]
 use crate::reactor::Tls;
 use crate::reactor::{At, Chunk, Flow, Handler, Key, Moment, Reason, Sender};
 use crate::report::Recorder;
@@ -217,8 +217,7 @@ impl Core {
             self.buffered = self.buffered.saturating_sub(exchange.collected.size());
             return self.errand_failed(errand, kind, &detail, now);
         }
-        #[cfg(feature = "redis")]
-        let place = self.place_of(&exchange);
+        let peer = self.server_of(&exchange);
         let Exchange { id, mut request, collected, .. } = exchange;
         if let Some(sent) = exchange.sent
             && self.pool.is(sent.connection, sent.key)
@@ -232,12 +231,11 @@ impl Core {
         }
         self.buffered = self.buffered.saturating_sub(collected.size());
         self.recorder.failed(kind);
-        let peer = match &request.address {
-            Some(address) => address.to_string(),
-            None => format!("{}:{}", request.url.host(), request.url.port()),
+        let peer = match (&request.address, peer) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(peer)) => peer,
+            (None, None) => format!("{}:{}", request.url.host(), request.url.port()),
         };
-        #[cfg(feature = "redis")]
-        let peer = place.unwrap_or(peer);
         let harmless = request.is_idempotent() || exchange.sent.is_none();
         let passing = !matches!(
             kind,
@@ -299,10 +297,10 @@ impl Core {
 
     /// A connection is gone, or could not even be begun.
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
-        let entry = self.pool.closed(connection);
+        let mut entry = self.pool.closed(connection);
         let in_vain = opened && entry.was_never_of_use();
-        let Connection { route, asked, handshakes, words, again, .. } = entry;
-        for id in again {
+        let (route, asked, words) = (entry.route, entry.asked, entry.words.take());
+        for id in std::mem::take(&mut entry.again) {
             self.interrupted(id, route, reason, now);
         }
         match self.pool.routes[route].spoken {
@@ -314,29 +312,23 @@ impl Core {
         }
         if !opened {
             let mut kind = ErrorKind::of(reason, false);
-            let late = |limit: Duration| handshakes.iter().any(|(_, began)| *began + limit <= now);
+            let late = |limit: Duration| entry.handshakes.iter().any(|(_, began)| *began + limit <= now);
             if kind == ErrorKind::Timeout(Phase::Connect) && self.settings.tls_timeout.is_some_and(late) {
                 kind = ErrorKind::Timeout(Phase::Tls);
             }
             let detail = match kind {
                 ErrorKind::Timeout(Phase::Connect) => {
-                    format!("no connection within {:?}", self.settings.connect_timeout)
+                    format!("no connection within {:?}", self.connect_timeout(route))
                 }
                 ErrorKind::Timeout(_) => String::new(),
                 _ => reason.to_string(),
             };
-            if !self.goes_elsewhere(route, kind, &detail, now) {
-                self.fail_first(route, kind, &detail, now);
-            }
+            self.came_to_nothing(&entry, opened, kind, &detail, now);
         }
         let words = words.or_else(|| refusal(&self.pool.routes[route].key.dialect, reason));
         if in_vain && let Some((kind, words)) = words {
-            // It will let nobody else in either, who says the same.
-            match kind {
-                ErrorKind::Authentication => self.fail_all(route, kind, &words, now),
-                _ => self.fail_first(route, kind, &words, now),
-            }
-        } else if in_vain && self.has_waiting(route) && !self.asks_for_the_way(route, reason, now) {
+            self.came_to_nothing(&entry, opened, kind, &words, now);
+        } else if in_vain && self.has_waiting(route) && !self.closed_at_login(&entry, reason, now) {
             // It opened only to close. That may be chance, but who waits for it must come to an end.
             let first = self.pool.routes[route].queue.front().map(|first| first.id);
             let exchange = first.and_then(|id| self.exchanges.get(id));
@@ -362,6 +354,45 @@ impl Core {
             self.pool.line_up(route);
         }
         self.pool.forget_if_unused(route);
+    }
+
+    /// A connection is of no use to those who wait for it.
+    fn came_to_nothing(&mut self, entry: &Connection, opened: bool, kind: ErrorKind, words: &str, now: Moment) {
+        #[cfg(feature = "postgres")]
+        if self.tries_next_host(entry.route, Some(entry), kind, words, now) {
+            return;
+        }
+        if !opened && self.goes_elsewhere(entry.route, kind, words, now) {
+            return;
+        }
+        match kind {
+            // It will let nobody else in either, who says the same.
+            ErrorKind::Authentication => self.fail_all(entry.route, kind, words, now),
+            _ => self.fail_first(entry.route, kind, words, now),
+        }
+    }
+
+    /// A connection closed while it was made, without a word. `true`: others are tried, or it is told.
+    fn closed_at_login(&mut self, entry: &Connection, reason: &Reason, now: Moment) -> bool {
+        #[cfg(feature = "postgres")]
+        if entry.postgres.is_some() {
+            return self.unanswered(entry, reason, now);
+        }
+        self.asks_for_the_way(entry.route, reason, now)
+    }
+
+    /// Which server an exchange is for, where its URL does not say so.
+    fn server_of(&self, exchange: &Exchange) -> Option<String> {
+        #[cfg(feature = "redis")]
+        if let Some(node) = self.place_of(exchange) {
+            return Some(node);
+        }
+        #[cfg(feature = "postgres")]
+        if let Some(database) = self.database_of(exchange) {
+            return Some(database);
+        }
+        let _ = exchange;
+        None
     }
 
     /// An exchange would have gone on with a connection that is gone, which the server knows nothing of.
@@ -391,6 +422,10 @@ fn refusal(dialect: &Dialect, reason: &Reason) -> Option<(ErrorKind, String)> {
     if let (Dialect::Postgres(..), Reason::Protocol(protocols::Error::Violation(violation))) = (dialect, reason) {
         return Some((statements::kind(violation), reason.to_string()));
     }
+    #[cfg(feature = "postgres")]
+    if let (Dialect::Postgres(..), Reason::Tls(_)) = (dialect, reason) {
+        return Some((ErrorKind::Tls, reason.to_string()));
+    }
     let _ = (dialect, reason);
     None
 }
@@ -417,7 +452,7 @@ impl Handler<Wire> for Core {
         self.machine(at.tag as usize, &established)
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(all(feature = "postgres", feature = "tls"))]
     fn start_tls(&mut self, at: At) -> Option<(Tls, Moment)> {
         self.tls_on_request(at)
     }

@@ -174,11 +174,7 @@ impl Core {
     pub(super) fn place_of(&self, exchange: &Exchange) -> Option<String> {
         let route = self.pool.routes.get(exchange.route)?;
         let Dialect::Redis(_) = route.key.dialect else { return None };
-        if let Some(address) = &route.key.address {
-            return Some(address.to_string());
-        }
-        let (host, port) = route.place();
-        Some(format!("{host}:{port}"))
+        Some(route.place().peer())
     }
 
     /// Where the connections of a route lead is known. `false`: it is being asked, and the route wants a connection again

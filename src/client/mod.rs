@@ -11,6 +11,8 @@ mod builder;
 mod cluster;
 mod collected;
 mod core;
+#[cfg(feature = "postgres")]
+mod databases;
 mod download;
 mod errands;
 mod exchange;

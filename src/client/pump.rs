@@ -14,6 +14,8 @@ use super::prepared::Prepared;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::pool::{Names, Race, Spoken};
+#[cfg(feature = "tls")]
+use crate::reactor::TlsSettings;
 use crate::reactor::{Address, At, Key, Moment, Reactor, Reason};
 use crate::resolve::{Found, Lookups};
 use crate::route::{Dialect, RouteKey};
@@ -71,8 +73,8 @@ impl Client {
         for answer in self.lookups.answers() {
             let route = answer.token as usize;
             let Some(entry) = self.core.pool.routes.get(route) else { continue };
-            let (host, port) = entry.place();
-            let (host, port) = self.lookups.settings.place(host, port);
+            let place = entry.place();
+            let (host, port) = self.lookups.settings.place(&place.host, place.port);
             let host = host.to_owned();
             self.core.named(route, &host, port, answer.result, now);
             self.core.pool.forget_if_unused(route);
@@ -194,6 +196,8 @@ impl Core {
             }
             self.pool.rest(connection);
         }
+        #[cfg(feature = "postgres")]
+        self.begins_like(session, shared);
         self.pool.forget_if_unused(shared);
         session
     }
@@ -333,13 +337,15 @@ impl Core {
         if !self.knows_the_way(route, now) {
             return None;
         }
+        #[cfg(feature = "postgres")]
+        self.draw_host(route);
         let entry = &mut self.pool.routes[route];
-        if let Some(address) = &entry.key.address {
-            return Some(address.clone());
+        let place = entry.place().into_owned();
+        if let Some(address) = place.address {
+            return Some(address);
         }
         if !entry.names.hold(now) && !matches!(entry.names, Names::Asked) {
-            let (host, port) = entry.place();
-            let (host, port) = lookups.settings.place(host, port);
+            let (host, port) = lookups.settings.place(&place.host, place.port);
             let host = host.to_owned();
             let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(route as u64, &host, now));
             match known {
@@ -368,8 +374,12 @@ impl Core {
             Err(trouble) => {
                 self.pool.routes[route].names = Names::Unknown;
                 let kind = if trouble.timeout { ErrorKind::Timeout(Phase::Resolve) } else { ErrorKind::Resolve };
-                let own = host.eq_ignore_ascii_case(self.pool.routes[route].place().0);
+                let own = host.eq_ignore_ascii_case(&self.pool.routes[route].place().host);
                 let words = if own { trouble.words } else { format!("{host}: {}", trouble.words) };
+                #[cfg(feature = "postgres")]
+                if self.tries_next_host(route, None, kind, &words, now) {
+                    return;
+                }
                 self.fail_all(route, kind, &words, now);
             }
         }
@@ -377,9 +387,9 @@ impl Core {
 
     fn dial(&mut self, route: usize, address: &Address, reactor: &mut Reactor<Wire>, now: Moment) {
         let connection = self.pool.dial(route, now);
-        let deadline = now + self.settings.connect_timeout;
+        let deadline = now + self.connect_timeout(route);
         let entry = &self.pool.routes[route];
-        if entry.key.address.is_none()
+        if entry.place().address.is_none()
             && let Names::Known { addresses, next, .. } = &entry.names
             && addresses.len() > 1
         {
@@ -396,6 +406,37 @@ impl Core {
         }
     }
 
+    /// How long connecting to one address of a route may take.
+    pub(super) fn connect_timeout(&self, route: usize) -> Duration {
+        match &self.pool.routes[route].key.dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => settings.connect_timeout.unwrap_or(self.settings.connect_timeout),
+            _ => self.settings.connect_timeout,
+        }
+    }
+
+    /// Where a connection leads.
+    #[cfg(any(feature = "postgres", feature = "tls"))]
+    pub(super) fn key_of(&self, connection: usize) -> RouteKey {
+        let entry = &self.pool.connections[connection];
+        let key = &self.pool.routes[entry.route].key;
+        #[cfg(feature = "postgres")]
+        if entry.way.host > 0 {
+            return key.of_host(entry.way.host);
+        }
+        self.pool.routes[entry.route].led().unwrap_or_else(|| key.clone())
+    }
+
+    /// TLS as a route wants it.
+    #[cfg(feature = "tls")]
+    pub(super) fn tls(&mut self, key: &RouteKey) -> Result<TlsSettings, String> {
+        match &key.dialect {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => self.database_tls(settings),
+            _ => Ok(self.settings.tls.clone()),
+        }
+    }
+
     /// Begins to connect, with TLS where the scheme wants it.
     fn begin(
         &mut self,
@@ -404,12 +445,15 @@ impl Core {
         deadline: Moment,
         reactor: &mut Reactor<Wire>,
     ) -> io::Result<Key> {
+        #[cfg(feature = "postgres")]
+        {
+            self.pool.connections[connection].address = Some(address.clone());
+        }
         #[cfg(feature = "tls")]
         {
-            let route = &self.pool.routes[self.pool.connections[connection].route];
-            let (key, host) = (&route.key.clone(), route.place().0.to_owned());
+            let key = &self.key_of(connection);
             if let Some(alpn) = key.dialect.alpn() {
-                let tls = self.tls(key).and_then(|settings| settings.connect(&host, alpn));
+                let tls = self.tls(key).and_then(|settings| settings.connect(&key.host, alpn));
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
                 return reactor.connect_tls(address, &tls, connection as u64, deadline);
             }

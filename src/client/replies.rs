@@ -215,7 +215,7 @@ impl Core {
         let connection = at.tag as usize;
         let entry = &self.pool.routes[self.pool.connections[connection].route];
         let (in_session, pinned, host) =
-            (entry.session.is_some(), entry.key.address.is_some(), entry.place().0.to_owned());
+            (entry.session.is_some(), entry.key.address.is_some(), entry.place().host.clone());
         let exchange = self.exchanges.get(id)?;
         let Words::Redis(redis) = &exchange.request.words else { return None };
         if error.code() == b"NOSCRIPT" && !redis.whole && redis.exchange.fallback.is_some() {

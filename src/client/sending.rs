@@ -28,13 +28,13 @@ impl Core {
         if !self.pool.is(connection, at.key) {
             return to.close();
         }
-        self.pool.asks(connection);
         if self.pool.connections[connection].state == State::Closing {
             return to.close();
         }
         if !self.greeted(connection, to) {
             return;
         }
+        self.pool.asks(connection);
         let route = self.pool.connections[connection].route;
         if self.pool.connections[connection].in_flight > 0 {
             to.linger(Duration::ZERO);
@@ -178,16 +178,12 @@ impl Core {
         }
     }
 
-    /// A connection may take requests, as far as its protocol goes: the first time, what only its machine knows is noted.
-    /// `false`: it is not what was wanted, and closes.
+    /// A connection may take requests, as far as its protocol goes. `false`: not yet, or it is not what was wanted, and
+    /// closes.
     fn greeted(&mut self, connection: usize, to: &mut Sender<'_, Wire>) -> bool {
         #[cfg(feature = "postgres")]
-        if to.slots() > 0
-            && matches!(to.protocol(), Wire::Postgres(_))
-            && !self.pool.connections[connection].used
-            && !self.postgres_greeted(connection, to)
-        {
-            return false;
+        if matches!(to.protocol(), Wire::Postgres(_)) {
+            return self.postgres_greeted(connection, to);
         }
         let _ = (connection, &to);
         true

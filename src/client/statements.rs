@@ -5,43 +5,43 @@ use std::sync::Arc;
 
 use super::BoxError;
 use super::core::Core;
+use super::databases::QUESTION;
 use super::exchange::Stage;
 use super::prepared::Words;
 use crate::error::ErrorKind;
 use crate::postgres::{self, Server, Settings, Stopped, Then, Transaction, sqlstate};
 use crate::protocols::postgres::{ErrorRef, Message, ScramKey, Violation};
 use crate::protocols::{self, ExchangeId, http1};
-use crate::reactor::{At, Flow, Moment, Sender};
+use crate::reactor::{At, Flow, Moment};
 #[cfg(feature = "tls")]
 use crate::reactor::{Tls, TlsSettings};
-use crate::route::Dialect;
-#[cfg(feature = "tls")]
-use crate::route::RouteKey;
 use crate::wire::Wire;
 
 /// What later connections to the same servers need not find out again.
 #[derive(Default)]
 pub(super) struct Known {
     /// What the passwords come to, which takes long to compute.
-    keys: HashMap<(Arc<Settings>, usize), ScramKey>,
+    pub(super) keys: HashMap<(Arc<Settings>, usize), ScramKey>,
     /// TLS with their files read, or why that cannot be.
     #[cfg(feature = "tls")]
     tls: HashMap<Arc<Settings>, Result<TlsSettings, String>>,
 }
 
 /// Servers that are remembered at most.
-const MOST: usize = 1 << 10;
+pub(super) const MOST: usize = 1 << 10;
 
 impl Core {
     /// The machine of a connection that has just been made.
-    pub(super) fn postgres_machine(&mut self, connection: usize, settings: &Arc<Settings>, host: usize) -> Wire {
+    pub(super) fn postgres_machine(&mut self, connection: usize, settings: &Arc<Settings>) -> Wire {
+        // It takes requests only when it has let us in.
+        self.pool.is_still_coming(connection);
         let entry = &mut self.pool.connections[connection];
         entry.postgres = Some(Box::new(Server::new(settings)));
-        let on_socket = matches!(self.pool.routes[entry.route].key.address, Some(crate::reactor::Address::Unix(_)));
-        let key = self.known.keys.get(&(Arc::clone(settings), host)).cloned();
+        let (way, on_socket) = (entry.way, matches!(entry.address, Some(crate::reactor::Address::Unix(_))));
+        let key = self.known.keys.get(&(Arc::clone(settings), way.host)).cloned();
         let mut entropy = [0; 18];
         let machine = match getrandom::fill(&mut entropy) {
-            Ok(()) => settings.machine(host, on_socket, entropy, key),
+            Ok(()) => settings.machine(way, on_socket, entropy, key),
             Err(error) => Err(format!("the system has no random numbers: {error}")),
         };
         match machine {
@@ -54,30 +54,9 @@ impl Core {
         }
     }
 
-    /// The server let a connection in. `false`: it is not one that was wanted, and closes.
-    pub(super) fn postgres_greeted(&mut self, connection: usize, to: &mut Sender<'_, Wire>) -> bool {
-        let Wire::Postgres(machine) = to.protocol() else { return true };
-        let entry = &mut self.pool.connections[connection];
-        let Dialect::Postgres(settings, host) = &self.pool.routes[entry.route].key.dialect else { return true };
-        if let Some(key) = machine.scram_key() {
-            if self.known.keys.len() >= MOST {
-                self.known.keys.clear();
-            }
-            self.known.keys.entry((Arc::clone(settings), *host)).or_insert_with(|| key.clone());
-        }
-        let suits = entry.postgres.as_ref().is_none_or(|server| server.suits(settings.target));
-        if !suits {
-            entry.words = Some((ErrorKind::Refused, "its sessions are not of the kind that is wanted".to_owned()));
-            self.pool.retire(connection);
-            to.close();
-        }
-        suits
-    }
-
-    /// TLS as a route wants it.
+    /// TLS as these settings want it.
     #[cfg(feature = "tls")]
-    pub(super) fn tls(&mut self, key: &RouteKey) -> Result<TlsSettings, String> {
-        let Dialect::Postgres(settings, _) = &key.dialect else { return Ok(self.settings.tls.clone()) };
+    pub(super) fn database_tls(&mut self, settings: &Arc<Settings>) -> Result<TlsSettings, String> {
         if self.known.tls.len() >= MOST {
             self.known.tls.clear();
         }
@@ -88,11 +67,12 @@ impl Core {
     /// The server agreed to TLS on a connection.
     #[cfg(feature = "tls")]
     pub(super) fn tls_on_request(&mut self, at: At) -> Option<(Tls, Moment)> {
-        let entry = self.pool.connections.get(at.tag as usize)?;
-        let dialed = entry.dialed;
-        let key = self.pool.routes[entry.route].key.clone();
+        let entry = self.pool.connections.get_mut(at.tag as usize)?;
+        let (dialed, route) = (entry.dialed, entry.route);
+        entry.postgres.iter_mut().for_each(|server| server.tls = true);
+        let key = self.key_of(at.tag as usize);
         match self.tls(&key).and_then(|settings| settings.connect(&key.host, &[b"postgresql"])) {
-            Ok(tls) => Some((tls, dialed + self.settings.connect_timeout)),
+            Ok(tls) => Some((tls, dialed + self.connect_timeout(route))),
             Err(words) => {
                 self.pool.connections[at.tag as usize].words = Some((ErrorKind::Tls, words));
                 None
@@ -102,6 +82,10 @@ impl Core {
 
     /// A message, or a part of one.
     pub(super) fn on_postgres(&mut self, at: At, id: ExchangeId, message: Message<'_>, done: bool) -> Flow {
+        if id == QUESTION {
+            self.on_question(at, &message);
+            return Flow::Continue;
+        }
         let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
         if let Some(sent) = &mut exchange.sent {
             sent.first_byte.get_or_insert(at.now);

@@ -28,9 +28,9 @@ impl Core {
             #[cfg(feature = "redis")]
             Dialect::Redis(settings) => return Wire::Redis(Box::new(settings.machine())),
             #[cfg(feature = "postgres")]
-            Dialect::Postgres(settings, host) => {
-                let (settings, host) = (Arc::clone(settings), *host);
-                return self.postgres_machine(connection, &settings, host);
+            Dialect::Postgres(settings, _) => {
+                let settings = Arc::clone(settings);
+                return self.postgres_machine(connection, &settings);
             }
         };
         let chosen = versions.begin_with_http2(established);

@@ -96,7 +96,7 @@ impl Postgres {
     pub(super) fn machine(&self, depth: u16, on_socket: bool) -> Result<Wire, String> {
         let mut entropy = [0; 18];
         getrandom::fill(&mut entropy).map_err(|error| io::Error::from(error).to_string())?;
-        let machine = self.db.settings().machine(0, on_socket, entropy, None)?;
+        let machine = self.db.settings().machine(crate::postgres::Way::default(), on_socket, entropy, None)?;
         Ok(Wire::Postgres(Box::new(machine.pipeline(depth))))
     }
 

@@ -73,9 +73,10 @@ fn a_route_that_nobody_uses_is_forgotten() {
 fn what_a_session_had_goes_where_it_led_and_nowhere_if_that_is_forgotten() {
     use crate::redis::Redis;
     let mut pool = Pool::default();
-    let cluster = RouteKey::redis(Redis::at("seed").cluster().settings(), None);
+    let db = Redis::at("seed").cluster();
+    let (cluster, node) = (RouteKey::redis(db.settings(), None), RouteKey::redis_at(db.settings(), "node", 7));
     let sentinel = RouteKey::redis(Redis::at("sentinel").sentinel("m", [""; 0]).settings(), None);
-    for (key, home) in [(cluster.clone(), cluster.at("node", 7)), (sentinel.clone(), sentinel)] {
+    for (key, home) in [(cluster, node), (sentinel.clone(), sentinel)] {
         let session = pool.session(key, None);
         assert_eq!(pool.routes[session].home(), None);
         pool.routes[session].lead(Some(("node".to_owned(), 7)));

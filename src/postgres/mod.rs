@@ -6,6 +6,7 @@
 
 mod binary;
 pub mod fmt;
+mod hosts;
 mod parameters;
 mod results;
 mod row;
@@ -17,13 +18,14 @@ mod statement;
 mod testing;
 mod text;
 
+pub(crate) use hosts::{Hosts, Next, Setback, Way};
 pub use parameters::{BoxedValue, Parameters, ToParams};
 pub use postgres_types as types;
 pub use postgres_types::{FromSql, FromSqlOwned, ToSql, Type};
 pub(crate) use results::{Collected, OnRow, Stopped};
 pub use results::{ResultSet, Results};
 pub use row::{Column, Index, Row, Value};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, WHAT_IT_IS};
 pub use server_error::{ServerError, sqlstate};
 #[cfg(feature = "load")]
 pub(crate) use settings::Host;

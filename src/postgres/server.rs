@@ -2,7 +2,7 @@
 
 #[cfg(feature = "tls")]
 use super::settings::{OnlyTls, Roots};
-use super::{Cache, Secret, Settings, SslMode, Target};
+use super::{Cache, Secret, Settings, SslMode, Target, Way};
 use crate::protocols::postgres::{Binding, CancelKey, Client, Login, Message, ScramKey, Tls};
 #[cfg(feature = "tls")]
 use crate::reactor::{TlsSettings, TlsVersion};
@@ -13,36 +13,79 @@ pub(crate) struct Server {
     pub(crate) statements: Cache,
     /// What it takes to cancel what runs there.
     pub(crate) key: Option<CancelKey>,
-    /// Its sessions may not write, as far as it said.
-    read_only: bool,
-    /// It is in recovery, as far as it said.
-    standby: bool,
+    /// It was reached inside TLS.
+    pub(crate) tls: bool,
+    /// It let us in, and is what was wanted.
+    pub(crate) greeted: bool,
+    /// It let us in, and is not.
+    pub(crate) unsuited: bool,
+    /// It was asked what it is.
+    pub(crate) asked: bool,
+    /// And has not answered yet.
+    pub(crate) questioned: bool,
+    /// Its sessions may not write, where it said so.
+    read_only: Option<bool>,
+    /// It is in recovery, where it said so.
+    standby: Option<bool>,
 }
+
+/// What a server is asked that does not say of itself what it is: one before 14, or one behind a pooler.
+pub(crate) const WHAT_IT_IS: &str =
+    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')";
 
 impl Server {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self { statements: Cache::new(settings.prepared), key: None, read_only: false, standby: false }
+        Self {
+            statements: Cache::new(settings.prepared),
+            key: None,
+            tls: false,
+            greeted: false,
+            unsuited: false,
+            asked: false,
+            questioned: false,
+            read_only: None,
+            standby: None,
+        }
     }
 
     /// Takes note of what it says by itself. `true`: nobody else wants to know.
     pub(crate) fn hears(&mut self, message: &Message<'_>) -> bool {
         match message {
             Message::Key(key) => self.key = Some(*key),
-            Message::Parameter { name: b"in_hot_standby", value } => self.standby = *value == b"on",
-            Message::Parameter { name: b"default_transaction_read_only", value } => self.read_only = *value == b"on",
+            Message::Parameter { name: b"in_hot_standby", value } => self.standby = Some(*value == b"on"),
+            Message::Parameter { name: b"default_transaction_read_only", value } => {
+                self.read_only = Some(*value == b"on");
+            }
             _ => return false,
         }
         true
     }
 
+    /// It must be asked before it is known whether it is what was asked for.
+    pub(crate) fn wants_question(&self, target: Target) -> bool {
+        target != Target::Any && !self.asked && (self.standby.is_none() || self.read_only.is_none())
+    }
+
+    /// The answer to [`WHAT_IT_IS`].
+    pub(crate) fn answers(&mut self, row: &crate::protocols::postgres::Row<'_>) {
+        let mut fields = row.fields().map(|field| field.map(|text| matches!(text, b"t" | b"on")));
+        self.standby = fields.next().flatten();
+        self.read_only = fields.next().flatten();
+    }
+
     /// It is what was asked for (`target_session_attrs`).
     pub(crate) fn suits(&self, target: Target) -> bool {
+        // Whoever does not say what it is, is nothing in particular.
+        let (standby, read_only) = match (self.standby, self.read_only) {
+            (Some(standby), Some(read_only)) => (standby, read_only),
+            _ => return target == Target::Any,
+        };
         match target {
             Target::Any => true,
-            Target::ReadWrite => !self.read_only && !self.standby,
-            Target::ReadOnly => self.read_only || self.standby,
-            Target::Primary => !self.standby,
-            Target::Standby | Target::PreferStandby => self.standby,
+            Target::ReadWrite => !read_only && !standby,
+            Target::ReadOnly => read_only || standby,
+            Target::Primary => !standby,
+            Target::Standby | Target::PreferStandby => standby,
         }
     }
 }
@@ -83,11 +126,11 @@ impl Settings {
         self.ssl.negotiation == super::SslNegotiation::Direct && self.ssl.mode >= SslMode::Require
     }
 
-    /// The machine of a new connection to one of the hosts. `entropy`: nobody can foretell it. `key`: what an earlier login
+    /// The machine of a new connection on one of the ways. `entropy`: nobody can foretell it. `key`: what an earlier login
     /// came to. `plain`: without TLS, where there may be none. `Err`: why there can be none, in words.
     pub(crate) fn machine(
         &self,
-        host: usize,
+        way: Way,
         on_socket: bool,
         entropy: [u8; 18],
         key: Option<ScramKey>,
@@ -102,7 +145,7 @@ impl Settings {
         for (name, value) in &self.parameters {
             login = login.parameter(name.clone(), value.clone());
         }
-        if let Some(Secret(password)) = self.hosts.get(host).and_then(|host| host.password.as_ref()) {
+        if let Some(Secret(password)) = self.hosts.get(way.host).and_then(|host| host.password.as_ref()) {
             login = login.password(password.clone(), entropy);
         }
         if let Some(key) = key {
@@ -111,7 +154,9 @@ impl Settings {
         let direct = self.is_direct();
         login = login.tls(match self.ssl.mode {
             _ if on_socket => Tls::Disable,
+            SslMode::Allow if way.second => Tls::Require,
             SslMode::Disable | SslMode::Allow => Tls::Disable,
+            SslMode::Prefer if way.second => Tls::Disable,
             SslMode::Prefer if cfg!(feature = "tls") => Tls::Prefer,
             SslMode::Prefer => Tls::Disable,
             _ if direct => Tls::Direct,

@@ -296,6 +296,12 @@ impl PostgresServer {
         self.wait_until_it_is_ready();
     }
 
+    /// Goes on as a standby, which only reads, of a primary that it never hears of.
+    pub(crate) fn become_standby(&mut self) {
+        self.folder.write("data/standby.signal", "");
+        self.restart();
+    }
+
     /// It accepts before it is ready, and then turns everybody away with 57P03. It says in a file when that is over.
     fn wait_until_it_is_ready(&mut self) {
         let (folder, pid) = (self.folder.path(), self.server.pid().to_string());
