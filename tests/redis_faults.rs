@@ -159,6 +159,36 @@ fn a_server_that_is_full_says_so_and_is_used_when_there_is_room() {
 }
 
 #[test]
+fn a_server_that_turns_away_where_the_answer_would_stand_has_answered_nothing() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            // After the command is here, so that it can only look like the answer.
+            conn.line()?;
+            if conn.number() == 0 {
+                conn.send("-ERR max number of clients reached\r\n")?;
+                return conn.close();
+            }
+            for _ in 0..2 {
+                conn.send(":1\r\n")?;
+            }
+            conn.wait();
+            Ok(())
+        });
+        let mut client = Client::new().unwrap();
+        let db = Redis::at(&peer.address().to_string()).protocol(Version::Resp2);
+        for _ in 0..3 {
+            client.send(db.incr("n")).unwrap();
+        }
+        let all = outcomes(&mut client);
+        let error = all[0].error().unwrap_or_else(|| panic!("{}", all[0]));
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.to_string().contains("max number of clients reached"), "{error}");
+        // Those behind it were certainly not done.
+        assert!(all[1..].iter().all(|outcome| outcome.response().is_some()), "{all:?}");
+    });
+}
+
+#[test]
 fn a_subscriber_that_is_too_slow_is_told_that_its_connection_is_gone() {
     must_end(|| {
         let server = RedisServer::builder().config("client-output-buffer-limit pubsub 1mb 0 0").start();
