@@ -6,12 +6,12 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aquests::redis::{Redis, ScanOptions, Script, Value};
+use aquests::redis::{Redis, ScanOptions, Script, Value, Version};
 use aquests::{Client, ErrorKind, Outcome};
-use support::{RedisCluster, must_end};
+use support::{Peer, RedisCluster, RedisServer, must_end};
 
 fn outcomes(client: &mut Client) -> Vec<Outcome> {
     let mut all = Vec::new();
@@ -70,12 +70,24 @@ fn each_command_goes_to_the_node_of_its_key() {
 #[test]
 fn one_worker_does_for_three_nodes() {
     must_end(|| {
-        let cluster = RedisCluster::start();
-        let mut client = Client::new().unwrap();
-        for number in 0..60 {
-            client.send(db(&cluster).incr(format!("key-{number}"))).unwrap();
+        let cluster = RedisCluster::start_with(|builder| builder.password("secret"));
+        for (round, version) in [(1, Version::Resp2), (2, Version::Resp3)] {
+            let mut client = Client::new().unwrap();
+            let db = db(&cluster).password("secret").protocol(version);
+            for number in 0..60 {
+                client.send(db.incr(format!("key-{number}"))).unwrap();
+            }
+            assert_eq!(values(&mut client), vec![Value::Integer(round); 60]);
         }
-        assert_eq!(values(&mut client), vec![Value::Integer(1); 60]);
+        let mut client = Client::new().unwrap();
+        for number in 0..3 {
+            client.send(db(&cluster).password("hunter2").get(number)).unwrap();
+        }
+        for outcome in outcomes(&mut client) {
+            let error = outcome.error().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
     });
 }
 
@@ -265,7 +277,8 @@ fn nothing_is_lost_or_done_twice_while_slots_move_under_load() {
             sum += value.response().unwrap().read::<Option<u64>>().unwrap().unwrap_or(0);
         }
         assert_eq!(sum, 2 * sent, "each was done once");
-        drop(cluster);
+        let sent_away = |node: &RedisServer| node.cli(&["INFO", "errorstats"]).contains("MOVED");
+        assert!(cluster.nodes().iter().any(sent_away), "slots moved away from under it");
     });
 }
 
@@ -404,5 +417,70 @@ fn a_scan_tells_every_key_of_every_master() {
         keys.sort();
         assert_eq!(found.lock().unwrap().iter().cloned().collect::<Vec<_>>(), keys);
         assert_eq!(*done.lock().unwrap(), 1, "its end is told once");
+    });
+}
+
+/// A node that says of itself that it has all slots, and answers every other command with this, in which `{port}` is its
+/// own.
+fn node_that_says(answer: &'static str) -> Peer {
+    let own = Arc::new(OnceLock::<u16>::new());
+    let port = Arc::clone(&own);
+    let peer = Peer::start(move |conn| {
+        loop {
+            // How many words there are, and each with its length in front.
+            let count = conn.line()?[1..].parse::<usize>().expect("a command is an array");
+            let lines = (0..2 * count).map(|_| conn.line()).collect::<Result<Vec<_>, _>>()?;
+            let reply = match &*lines[1] {
+                "CLUSTER" => "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:{port}\r\n",
+                "ASKING" => "+OK\r\n",
+                _ => answer,
+            };
+            conn.send(reply.replace("{port}", &port.wait().to_string()))?;
+        }
+    });
+    own.set(peer.address().port()).expect("it is set once");
+    peer
+}
+
+#[test]
+fn nodes_that_send_a_command_around_come_to_an_end() {
+    must_end(|| {
+        for (said, code) in [
+            ("-MOVED 1 :{port}\r\n", "MOVED"),
+            ("-MOVED 1 127.0.0.1:{port}\r\n", "MOVED"),
+            ("-ASK 1 127.0.0.1:{port}\r\n", "ASK"),
+            ("-TRYAGAIN later\r\n", "TRYAGAIN"),
+            ("-MOVED 99999 nowhere\r\n", "MOVED"),
+        ] {
+            let peer = node_that_says(said);
+            let mut client = Client::new().unwrap();
+            let db = Redis::at(&peer.address().to_string()).protocol(Version::Resp2).cluster();
+            client.send(db.get("a")).unwrap();
+            let response =
+                outcomes(&mut client).remove(0).into_result().unwrap_or_else(|error| panic!("{said}: {error}"));
+            assert_eq!(response.read::<u8>().unwrap_err().code(), Some(code), "{said}");
+        }
+    });
+}
+
+#[test]
+fn what_waits_for_the_map_can_be_cancelled_and_has_its_time_limit() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            conn.line()?;
+            conn.wait();
+            Ok(())
+        });
+        let mut client = Client::new().unwrap();
+        let db = Redis::at(&peer.address().to_string()).cluster();
+        let id = client.send(db.get("a")).unwrap();
+        client.send(aquests::Request::from(db.get("b")).timeout(Duration::from_millis(50))).unwrap();
+        while peer.connections() == 0 {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        assert!(client.cancel(id));
+        let kinds: Vec<_> = outcomes(&mut client).iter().map(|outcome| outcome.error().unwrap().kind()).collect();
+        assert_eq!(kinds, [ErrorKind::Cancelled, ErrorKind::Timeout(aquests::Phase::Total)]);
+        assert!(client.is_idle(), "the client's own question is nobody's");
     });
 }
