@@ -1,6 +1,7 @@
 //! The command line as it is written: names, letters, defaults and help. What the words mean together is for each
 //! command to say, in one place of its own.
 
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,17 +27,34 @@ pub(crate) enum Command {
     Target(TargetArgs),
 }
 
-/// Fetches URLs and prints what they answer
+/// Fetches URLs and prints what they answer, or asks a database
 ///
 /// URLs are fetched 64 at once, and their bodies are printed in the order in which the URLs were given. What a server
 /// says, a 404 too, is an answer; --fail takes it for a failure.
+///
+/// Behind the URL of a database (redis://host:port/0) stand the words of a command, and no options. Without words, or with a
+/// single dash, commands are read from standard input, one a line. Replies are printed as people read them on a terminal,
+/// and raw elsewhere; errors go to standard error. SUBSCRIBE prints messages until Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 all requests were answered, 1 some were not, 2 the command line is wrong.")]
+The password of a database may stand in its URL or in the environment (REDISCLI_AUTH).
+Exit status: 0 all requests were answered, 1 some were not (or a database answered with an error), 2 the command line
+is wrong.")]
 pub(crate) struct FetchArgs {
-    /// What to fetch
-    #[arg(required = true, value_name = "URL")]
-    pub(crate) urls: Vec<String>,
+    /// What to fetch, or whom to ask
+    pub(crate) url: String,
+
+    /// More to fetch; behind the URL of a database, the words of a command
+    #[arg(value_name = "URL|WORD")]
+    pub(crate) more: Vec<String>,
+
+    /// Print the replies of a database as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// End after so many messages of a subscription
+    #[arg(long, value_parser = units::positive, value_name = "NUMBER")]
+    pub(crate) count: Option<u64>,
 
     /// Print the heads of answers, too
     #[arg(short, long)]
@@ -93,14 +111,14 @@ pub(crate) struct FetchArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Numbers may end in k, m or g (10k is 10000). Durations have units (500ms, 10s, 1m30s); without one they are seconds.
-In URL, headers and body, {rand:1:100000}, {seq}, {uuid} and {bytes:64} are filled in anew for each request.
+In URL, headers, body and words, {rand:1:100000}, {seq}, {uuid} and {bytes:64} are filled in anew for each request.
 A threshold names min, mean, p50, p99.9 or any other percentile, max, errors (a number, or % of requests), or rps.
 Exit status: 0 all requests were answered, 1 some were not or a threshold was missed, 2 the command line is wrong.")]
 pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
 
-    /// What to ask a database: the words of a command of Redis
+    /// What to ask a database: the words of a command of Redis, templates too. No options stand behind the first
     #[arg(value_name = "WORD", allow_hyphen_values = true)]
     pub(crate) words: Vec<String>,
 
@@ -125,7 +143,7 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'q', long, value_parser = units::rate, value_name = "NUMBER")]
     pub(crate) rate: Option<f64>,
 
-    /// Requests on their way at once on one connection: streams of HTTP/2, or the pipeline of HTTP/1.1
+    /// Requests on their way at once on one connection: streams of HTTP/2, or the pipeline of HTTP/1.1 or Redis
     #[arg(short = 'p', long, default_value = "1", value_parser = units::depth, value_name = "NUMBER")]
     pub(crate) depth: u16,
 
@@ -195,6 +213,32 @@ pub(crate) struct LoadArgs {
     pub(crate) quiet: bool,
 }
 
+impl FetchArgs {
+    /// Everything to be fetched.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = &String> {
+        iter::once(&self.url).chain(&self.more)
+    }
+
+    /// An option that was given and that only HTTP has.
+    pub(crate) fn of_http(&self) -> Option<&'static str> {
+        let given = [
+            ("--include", self.include),
+            ("--fail", self.fail),
+            ("--form", !self.form.is_empty()),
+            ("--expect-continue", self.expect_continue),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name).or_else(|| self.request.of_http())
+    }
+}
+
+impl LoadArgs {
+    /// An option that was given and that only HTTP has.
+    pub(crate) fn of_http(&self) -> Option<&'static str> {
+        let given = [("--upgrade", self.upgrade), ("--disable-keepalive", self.disable_keepalive)];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name).or_else(|| self.request.of_http())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,
@@ -252,6 +296,21 @@ impl RequestArgs {
             (_, true) => Versions::Http2,
             _ => Versions::Any,
         }
+    }
+
+    /// An option that was given and that only HTTP has.
+    fn of_http(&self) -> Option<&'static str> {
+        let given = [
+            ("--method", self.method.is_some()),
+            ("--header", !self.headers.is_empty()),
+            ("--body", self.body.is_some()),
+            ("--body-file", self.body_file.is_some()),
+            ("--content-type", self.content_type.is_some()),
+            ("--accept", self.accept.is_some()),
+            ("--http1.1", self.http1),
+            ("--http2", self.http2),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 }
 

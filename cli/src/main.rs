@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 something did not work, 2 wrong usage.
 
 mod args;
+mod database;
 mod fetch;
 mod load;
 mod open_files;
@@ -19,13 +20,14 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
+use database::Database;
 use output::{Failure, note};
 
 fn main() -> ExitCode {
-    let result = match &Cli::parse().command {
+    let result = match &parse().command {
         Command::Fetch(args) => fetch::run(args),
         Command::Load(args) => load::run(args),
         Command::Target(args) => target::run(args),
@@ -42,4 +44,14 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// What stands behind the URL of a database is a word, whatever it begins with: `LRANGE list 0 -1`.
+fn parse() -> Cli {
+    let mut command = Cli::command();
+    if std::env::args().any(|arg| Database::of(&arg).is_some()) {
+        command = command.mut_subcommand("fetch", |fetch| fetch.mut_arg("more", |more| more.allow_hyphen_values(true)));
+    }
+    let matches = command.get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }

@@ -23,6 +23,11 @@ pub(crate) struct Parts {
 pub(crate) const STDIN: &str = "-";
 
 impl Parts {
+    /// A command of a database, which has nothing else of all this.
+    pub(crate) fn named(command: &str) -> Self {
+        Self { method: command.to_ascii_uppercase(), headers: Vec::new(), body: None, file: None }
+    }
+
     /// With the whole body in memory.
     pub(crate) fn read(args: &RequestArgs) -> Result<Self, Failure> {
         let mut parts = Self::open(args)?;

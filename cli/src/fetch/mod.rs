@@ -1,8 +1,12 @@
-//! `aquests fetch`: many URLs at once, their answers printed in the order of the URLs. How a request travels lives in
-//! the library; here is only what is asked for, and in `printer` what is printed where.
+//! `aquests fetch`: many URLs at once, their answers printed in the order of the URLs; or the commands of a database (`redis`,
+//! read by `script`, printed by `replies`). How a request travels lives in the library; here is only what is asked for, and
+//! in `printer` what is printed where.
 
 mod bar;
 mod printer;
+mod redis;
+mod replies;
+mod script;
 
 use std::io;
 use std::path::Path;
@@ -14,6 +18,7 @@ use aquests::http::Method;
 use aquests::{Client, Form, Part, Request, Url};
 
 use crate::args::FetchArgs;
+use crate::database::Database;
 use crate::output::{Failure, Sink, note};
 use crate::request::{Parts, STDIN};
 use crate::units::Field;
@@ -29,8 +34,21 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// Runs the command.
 pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
+    match Database::of(&args.url) {
+        Some(Database::Redis) => return redis::run(args),
+        Some(Database::Postgres) => {
+            return Err(Failure::Usage("fetch does not ask PostgreSQL yet; load does".to_owned()));
+        }
+        None => {}
+    }
+    for (name, given) in [("--json", args.json), ("--count", args.count.is_some())] {
+        if given {
+            return Err(Failure::Usage(format!("{name} is for databases: redis://… GET key")));
+        }
+    }
+    let urls: &Vec<&String> = &args.urls().collect();
     // What one request takes from standard input is gone for the next.
-    let alone = args.urls.len() == 1;
+    let alone = urls.len() == 1;
     let from_stdin = args.request.body_file.as_deref() == Some(Path::new(STDIN));
     let mut parts = if from_stdin && !alone { Parts::read(&args.request)? } else { Parts::open(&args.request)? };
     if !args.form.is_empty() && args.request.method.is_none() {
@@ -39,7 +57,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
     let method = Method::from_bytes(parts.method.as_bytes())
         .map_err(|_| Failure::Usage(format!("'{}' is not a method", parts.method.escape_debug())))?;
     let mut builder = Client::builder();
-    for url in &args.urls {
+    for url in urls {
         // What is wrong with it is said when it is sent.
         let Ok(url) = Url::parse(url) else { continue };
         if let Some((host, port)) = args.places.detour(url.host(), url.port()) {
@@ -53,7 +71,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
         builder = builder.nameservers(servers.iter().copied());
     }
     let mut client = builder
-        .workers(args.urls.len().min(WORKERS))
+        .workers(urls.len().min(WORKERS))
         .connect_timeout(args.connect_timeout)
         .tls(tls::settings(&args.tls, None)?)
         .timeout(args.timeout.unwrap_or_default().saturating_add(SILENCE))
@@ -63,25 +81,25 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
         (None, Some(path)) => path.metadata().ok().filter(std::fs::Metadata::is_file).map(|file| file.len()),
         (None, None) => None,
     };
-    let say = |url: &String| if args.verbose { printer::sent(url, &method, &parts, length) } else { Vec::new() };
-    let notes = args.urls.iter().map(say).collect();
+    let say = |url: &str| if args.verbose { printer::sent(url, &method, &parts, length) } else { Vec::new() };
+    let notes = urls.iter().map(|url| say(url)).collect();
     let printer = Arc::new(Mutex::new(Printer::new(args, notes)));
     let request = |place: usize| {
         let printer = Arc::clone(&printer);
-        request(args, &method, &parts, &args.urls[place]).on_chunk(move |head, bytes| {
+        request(args, &method, &parts, urls[place]).on_chunk(move |head, bytes| {
             let mut printer = printer.lock().unwrap_or_else(PoisonError::into_inner);
             Ok::<_, aquests::Error>(printer.piece(place, head, bytes))
         })
     };
     // Only in this can a request be wrong and those before it good.
-    for url in &args.urls {
+    for url in urls {
         Url::parse(url)?;
     }
-    let mut ids = Vec::with_capacity(args.urls.len());
-    for place in 0..args.urls.len().min(WORKERS) {
+    let mut ids = Vec::with_capacity(urls.len());
+    for place in 0..urls.len().min(WORKERS) {
         ids.push(client.send(request(place)).map_err(aquests::Error::from)?);
     }
-    let mut bar = (args.output.is_some() && !args.verbose && terminal::is_there()).then(|| Bar::new(args.urls.len()));
+    let mut bar = (args.output.is_some() && !args.verbose && terminal::is_there()).then(|| Bar::new(urls.len()));
     let printer = || printer.lock().unwrap_or_else(PoisonError::into_inner);
     // After everything that can be wrong with what was asked for: a file that is there is not cut for nothing.
     printer().print_to(Sink::open(args.output.as_deref())?);
@@ -109,10 +127,10 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
         }
         if let Some(bar) = &mut bar {
             // Nothing is known of those that were not asked for yet.
-            let unasked = (ids.len() < args.urls.len()).then_some((0, None));
+            let unasked = (ids.len() < urls.len()).then_some((0, None));
             bar.draw(ids.iter().filter_map(|id| client.progress(*id)).chain(unasked));
         }
-        let most = args.urls.len().min(printer().next() + WORKERS);
+        let most = urls.len().min(printer().next() + WORKERS);
         while ids.len() < most {
             ids.push(client.send(request(ids.len())).map_err(aquests::Error::from)?);
         }

@@ -244,7 +244,7 @@ pub(super) fn sent(url: &str, method: &Method, parts: &Parts, length: Option<u64
     notes
 }
 
-fn times(bytes: u64, timings: Timings) -> String {
+pub(super) fn times(bytes: u64, timings: Timings) -> String {
     let body = timings.total.saturating_sub(timings.queued + timings.first_byte);
     // Names are asked for while a request waits for its connection.
     let wait = timings.queued.saturating_sub(timings.connect.unwrap_or_default());

@@ -2,14 +2,12 @@
 //! Starts nothing.
 
 use std::fmt;
-
 use std::net::SocketAddr;
 
 use aquests::load::{Mode, Plan};
-use aquests::postgres::Postgres;
-use aquests::redis::Redis;
 
 use crate::args::LoadArgs;
+use crate::database::{self, Database};
 use crate::output::Failure;
 use crate::request::Parts;
 use crate::tls;
@@ -71,11 +69,13 @@ impl<'a> Job<'a> {
         };
         let tls = tls::settings(&args.tls, embedded.and_then(|target| target.authority.as_deref()))?;
         let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
-        let parts = Parts::read(&args.request)?;
-        let (mut plan, url) = match () {
-            () if Redis::is_url(&url) => redis(&url, args)?,
-            () if Postgres::is_url(&url) => postgres(&url, args)?,
-            () => (http(&url, args, &parts)?, url),
+        let (mut plan, url, parts) = match Database::of(&url) {
+            Some(Database::Redis) => redis(&url, args)?,
+            Some(Database::Postgres) => postgres(&url, args)?,
+            None => {
+                let parts = Parts::read(&args.request)?;
+                (http(&url, args, &parts)?, url, parts)
+            }
         };
         plan = plan
             .templates(!args.no_template)
@@ -136,22 +136,26 @@ fn http(url: &str, args: &LoadArgs, parts: &Parts) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-/// The plan, and the URL without what is secret in it.
-fn postgres(url: &str, args: &LoadArgs) -> Result<(Plan, String), Failure> {
+/// The plan, the URL without what is secret in it, and the name of the command in the place of a method: its arguments may
+/// be secrets.
+type Asked = (Plan, String, Parts);
+
+fn postgres(url: &str, args: &LoadArgs) -> Result<Asked, Failure> {
+    let db = database::postgres(url, args.of_http())?;
     let Some((sql, values)) = args.words.split_first() else {
         return Err(Failure::Usage("a statement is missing behind the URL: postgres://… \"SELECT 1\"".to_owned()));
     };
-    let db = Postgres::parse(url)?;
-    Ok((Plan::postgres(&db, sql, values, Mode::Prepared)?, db.url().to_string()))
+    let name = sql.trim_start().split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+    let plan = Plan::postgres(&db, sql, values, Mode::Prepared)?;
+    Ok((plan, db.url().to_string(), Parts::named(name)))
 }
 
-/// The plan, and the URL without what is secret in it.
-fn redis(url: &str, args: &LoadArgs) -> Result<(Plan, String), Failure> {
-    if args.words.is_empty() {
+fn redis(url: &str, args: &LoadArgs) -> Result<Asked, Failure> {
+    let db = database::redis(url, args.of_http())?;
+    let Some(name) = args.words.first() else {
         return Err(Failure::Usage("a command of Redis is missing behind the URL: redis://… GET key".to_owned()));
-    }
-    let db = Redis::parse(url)?;
-    Ok((Plan::redis(&db, &args.words)?, db.url().to_string()))
+    };
+    Ok((Plan::redis(&db, &args.words)?, database::shown(&db), Parts::named(name)))
 }
 
 impl fmt::Display for Job<'_> {

@@ -12,7 +12,7 @@ use super::Run;
 /// The version of the schema.
 pub(super) const SCHEMA: u32 = 1;
 /// Counts what was added to it.
-const MINOR: u32 = 1;
+const MINOR: u32 = 2;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -26,6 +26,7 @@ struct Document<'a> {
     requests: Requests,
     bytes: Bytes,
     statuses: BTreeMap<String, u64>,
+    replies: &'a BTreeMap<String, u64>,
     versions: BTreeMap<String, u64>,
     errors: BTreeMap<&'static str, Errors<'a>>,
     latency: Latencies,
@@ -171,6 +172,7 @@ pub(super) fn write(run: &Run<'_>) -> String {
         },
         bytes: Bytes { received: report.bytes(), per_second: report.bytes_per_second() },
         statuses: report.statuses().iter().map(|(status, count)| (status.to_string(), *count)).collect(),
+        replies: report.replies(),
         versions: report.versions().iter().map(|(version, count)| (version.to_string(), *count)).collect(),
         errors: report
             .errors()

@@ -312,20 +312,29 @@ fn statuses(html: &mut String, report: &Report) {
         *html += "<p class=\"none\">None.</p></section>\n";
         return;
     }
-    *html += "<table>\n<tr><th>status</th><th></th><th class=\"n\">answers</th><th class=\"n\">share</th></tr>\n";
-    for (status, count) in report.statuses() {
-        let share = words::percent(*count, report.responses());
+    let what = if report.statuses().is_empty() { "reply" } else { "status" };
+    let _ = writeln!(
+        html,
+        "<table>\n<tr><th>{what}</th><th></th><th class=\"n\">answers</th><th class=\"n\">share</th></tr>"
+    );
+    let statuses = report.statuses().iter().map(|(status, count)| {
         let class = match status {
             ..300 => "c2",
             300..400 => "c1",
             400..500 => "c3",
             _ => "c4",
         };
+        (status.to_string(), class, *count)
+    });
+    let replies = report.replies().iter();
+    let replies = replies.map(|(code, count)| (escape(code), if code == "OK" { "c2" } else { "c4" }, *count));
+    for (status, class, count) in statuses.chain(replies) {
+        let share = words::percent(count, report.responses());
         let _ = writeln!(
             html,
             "<tr><td>{status}</td><td class=\"b {class}\"><span class=\"bar\" style=\"width:{share:.1}%\"></span></td>\
              <td class=\"n\">{}</td><td class=\"n\">{share:.2} %</td></tr>",
-            words::grouped(*count)
+            words::grouped(count)
         );
     }
     *html += "</table>\n<table>\n";
@@ -371,7 +380,7 @@ fn options(html: &mut String, run: &Run<'_>) {
     let time = |time: Duration| clock(time.as_secs_f64());
     let mut rows = vec![
         ("URL", job.url.clone()),
-        ("method", job.parts.method.clone()),
+        (if args.words.is_empty() { "method" } else { "command" }, job.parts.method.clone()),
         ("connections", args.connections.to_string()),
         ("threads", args.threads.to_string()),
         ("at once on each connection", args.depth.to_string()),

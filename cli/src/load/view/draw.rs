@@ -126,6 +126,12 @@ fn squeeze(all: &[Interval], most: usize, of: impl Fn(&Interval) -> (f64, f64)) 
         .collect()
 }
 
+/// What a server called an error, as far as there is room for it.
+fn short(code: &str) -> String {
+    let code = code.escape_debug().to_string();
+    if code.chars().count() <= 10 { code } else { code.chars().take(9).chain(['…']).collect() }
+}
+
 /// Percentiles, statuses and errors, side by side.
 fn tables(report: &Report, width: usize, colours: bool) -> Vec<Line> {
     let latency = report.corrected_latency().unwrap_or(report.latency());
@@ -138,20 +144,25 @@ fn tables(report: &Report, width: usize, colours: bool) -> Vec<Line> {
     let head = |text: &str, width| Line::new(width, colours).add(Colour::Faint, text).to(width);
     let row = |name: &str, told: &str, part: f64, colour, width: usize| {
         let line = Line::new(width.saturating_sub(2), colours);
-        let line = line.add(Colour::Plain, &format!("{name:<7}")).add(Colour::Strong, &format!("{told:>9} "));
+        // A long name takes from the room of the number.
+        let rest = 16_usize.saturating_sub(name.chars().count().max(7));
+        let line = line.add(Colour::Plain, &format!("{name:<7}")).add(Colour::Strong, &format!("{told:>rest$} "));
         let room = width.saturating_sub(20);
         line.add(colour, &bar(part, room).0).to(width.saturating_sub(2))
     };
-    let mut columns = [vec![head(left, third)], vec![head("status codes", third)], vec![head("errors", third)]];
+    let answers = if report.replies().is_empty() { "status codes" } else { "replies" };
+    let mut columns = [vec![head(left, third)], vec![head(answers, third)], vec![head("errors", third)]];
     for (name, time) in &times {
         let part = if longest > 0.0 { time.as_secs_f64() / longest } else { 0.0 };
         columns[0].push(row(name, &words::time(*time), part, Colour::Cyan, third));
     }
     let most = times.len();
-    for (status, count) in report.statuses().iter().take(most) {
-        let colour = if *status < 400 { Colour::Green } else { Colour::Yellow };
-        let part = words::percent(*count, report.requests()) / 100.0;
-        columns[1].push(row(&status.to_string(), &words::number(*count as f64), part, colour, third));
+    let statuses = report.statuses().iter().map(|(status, count)| (status.to_string(), *status < 400, *count));
+    let replies = report.replies().iter().map(|(code, count)| (short(code), code == "OK", *count));
+    for (name, done, count) in statuses.chain(replies).take(most) {
+        let colour = if done { Colour::Green } else { Colour::Yellow };
+        let part = words::percent(count, report.requests()) / 100.0;
+        columns[1].push(row(&name, &words::number(count as f64), part, colour, third));
     }
     for (kind, count) in report.errors().iter().take(most) {
         let line = Line::new(third, colours).add(Colour::Red, &format!("{:<17}", kind.name()));

@@ -1,0 +1,64 @@
+//! What databases have in common on the command line: which URLs are theirs, who one is there, and which options they have
+//! nothing to do with. Connects to nobody.
+
+use aquests::postgres::Postgres;
+use aquests::redis::Redis;
+
+use crate::output::Failure;
+
+/// Where `redis-cli` looks for a password, too.
+const PASSWORD: &str = "REDISCLI_AUTH";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Database {
+    Postgres,
+    Redis,
+}
+
+impl Database {
+    /// Whose URL it is, if it is one of a database.
+    pub(crate) fn of(url: &str) -> Option<Self> {
+        match () {
+            () if Postgres::is_url(url) => Some(Database::Postgres),
+            () if Redis::is_url(url) => Some(Database::Redis),
+            () => None,
+        }
+    }
+}
+
+/// `option` was given, if any was that only HTTP has.
+fn refuse(option: Option<&str>, name: &str) -> Result<(), Failure> {
+    match option {
+        Some(option) => Err(Failure::Usage(format!("{option} belongs to HTTP, and the URL is one of {name}"))),
+        None => Ok(()),
+    }
+}
+
+/// The server that a URL names. `of_http`: an option that was given, and that it has nothing to do with.
+pub(crate) fn postgres(url: &str, of_http: Option<&str>) -> Result<Postgres, Failure> {
+    refuse(of_http, "PostgreSQL")?;
+    Ok(Postgres::parse(url)?)
+}
+
+/// The server that a URL names, with the password of the environment where the URL says nothing of who one is.
+/// `of_http`: an option that was given, and that it has nothing to do with.
+pub(crate) fn redis(url: &str, of_http: Option<&str>) -> Result<Redis, Failure> {
+    refuse(of_http, "Redis")?;
+    let db = Redis::parse(url)?;
+    let parameter = |name: &str| url.contains(&format!("?{name}=")) || url.contains(&format!("&{name}="));
+    let says = url.contains('@') || parameter("password") || parameter("pass");
+    Ok(match std::env::var(PASSWORD) {
+        Ok(password) if !says && !password.is_empty() => db.password(password),
+        _ => db,
+    })
+}
+
+/// The URL of a server without who one is there.
+pub(crate) fn shown(db: &Redis) -> String {
+    let url = db.url().to_string();
+    // A path stands where others have a host.
+    match url.strip_prefix("redis://localhost/").filter(|rest| rest.contains("?db=")) {
+        Some(path) => format!("redis+unix:///{path}"),
+        None => url,
+    }
+}
