@@ -241,8 +241,8 @@ impl Redis {
         })
     }
 
-    /// The address is a sentinel's, and so are these (their port is 26379 where none is given): they say where the
-    /// master of this name is.
+    /// The address, with its port, is a sentinel's, and so are these, whose port is 26379 where none is given: they say
+    /// where the master of this name is. Over TLS, its certificate is to have the name or the address that they say.
     ///
     /// They are asked in turn when the first command is sent, and again when the master is not reached or is none any
     /// more; meanwhile commands wait, for no longer than the client's
