@@ -246,7 +246,8 @@ impl Redis {
     ///
     /// They are asked in turn when the first command is sent, and again when the master is not reached or is none any
     /// more; meanwhile commands wait, for no longer than the client's
-    /// [`connect_timeout`](crate::Builder::connect_timeout). They are asked without a login.
+    /// [`connect_timeout`](crate::Builder::connect_timeout). They are asked without a
+    /// login, unless [`sentinel_user`](Self::sentinel_user) or [`sentinel_password`](Self::sentinel_password) says who one is.
     pub fn sentinel<I>(self, master: impl Into<String>, sentinels: I) -> Self
     where
         I: IntoIterator<Item: AsRef<str>>,
@@ -255,6 +256,18 @@ impl Redis {
             let sentinels = settings.places(sentinels, SENTINEL_PORT);
             settings.topology = Topology::Sentinel { master: master.into(), sentinels };
         })
+    }
+
+    /// Logs in at the sentinels, as a user of theirs.
+    pub fn sentinel_user(self, user: impl AsRef<[u8]>, password: impl AsRef<[u8]>) -> Self {
+        let login = Login { user: Some(user.as_ref().to_vec()), password: password.as_ref().to_vec() };
+        self.change(|settings| settings.sentinel_login = Some(login))
+    }
+
+    /// Logs in at the sentinels, with their password.
+    pub fn sentinel_password(self, password: impl AsRef<[u8]>) -> Self {
+        let login = Login { user: None, password: password.as_ref().to_vec() };
+        self.change(|settings| settings.sentinel_login = Some(login))
     }
 
     /// In a cluster, the node that has a key: for a [`Session`](crate::Session).
