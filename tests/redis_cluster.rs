@@ -283,6 +283,60 @@ fn nothing_is_lost_or_done_twice_while_slots_move_under_load() {
 }
 
 #[test]
+fn a_replica_that_takes_over_is_followed_and_nothing_is_lost() {
+    must_end(|| {
+        let cluster = RedisCluster::start();
+        let replica = RedisServer::builder()
+            .config("cluster-enabled yes")
+            .config(&format!("cluster-port {}", support::free_port()))
+            .start();
+        // "id ip:port@bus flags …"
+        let myself = cluster[0].cli(&["CLUSTER", "NODES"]);
+        let myself = myself.lines().find(|line| line.contains("myself")).unwrap();
+        let (id, place) = (myself.split(' ').next().unwrap(), myself.split(' ').nth(1).unwrap());
+        let bus = place.split('@').nth(1).unwrap().split(',').next().unwrap();
+        replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &cluster[0].port().to_string(), bus]);
+        while !replica.cli(&["CLUSTER", "INFO"]).contains("cluster_known_nodes:4") {}
+        while replica.try_cli(&["CLUSTER", "REPLICATE", id]).is_err() {}
+        while !replica.cli(&["INFO", "replication"]).contains("master_link_status:up") {}
+        // All masters have a voice in who takes over.
+        while !cluster.nodes().iter().all(|node| node.cli(&["CLUSTER", "NODES"]).contains(" slave ")) {}
+
+        let mut client = Client::builder().workers(3).build().unwrap();
+        let db = db(&cluster);
+        let takes_over = std::thread::spawn(move || {
+            // Refused until its master has heard of it.
+            while replica.try_cli(&["CLUSTER", "FAILOVER"]).is_err() {}
+            while !replica.cli(&["ROLE"]).starts_with("master") {}
+            replica
+        });
+        let (mut sent, mut done, mut more) = (0u64, 0u64, 300);
+        while more > 0 || client.in_hand() > 0 {
+            while more > 0 && client.in_hand() < 200 {
+                client.send(db.incr(format!("key-{}", sent % 50))).unwrap();
+                sent += 1;
+                more -= u64::from(takes_over.is_finished());
+            }
+            client.turn(Some(Duration::from_millis(50))).unwrap();
+            while let Some(outcome) = client.next_outcome() {
+                let response = outcome.response().unwrap_or_else(|| panic!("{outcome}"));
+                assert!(response.read::<u64>().is_ok(), "{outcome}");
+                done += 1;
+            }
+        }
+        assert_eq!(done, sent);
+        for number in 0..50 {
+            client.send(db.get(format!("key-{number}"))).unwrap();
+        }
+        let sum: u64 =
+            outcomes(&mut client).iter().map(|outcome| outcome.response().unwrap().read::<u64>().unwrap()).sum();
+        assert_eq!(sum, sent, "each was done once");
+        let replica = takes_over.join().unwrap();
+        assert!(replica.info("total_commands_processed") > 100, "it was asked");
+    });
+}
+
+#[test]
 fn a_session_leads_to_the_node_of_a_key_and_hears_its_shard() {
     must_end(|| {
         let cluster = RedisCluster::start();
