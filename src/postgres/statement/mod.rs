@@ -338,6 +338,11 @@ impl Run {
         self.statement.copies_in()
     }
 
+    /// It has values, and is prepared before it runs.
+    pub(crate) fn is_typed(&self) -> bool {
+        matches!(self.statement.asked, Asked::Typed { .. })
+    }
+
     /// It begins anew, on another connection perhaps.
     pub(crate) fn restart(&mut self) {
         *self = self.statement.run();
