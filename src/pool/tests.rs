@@ -9,6 +9,7 @@ fn key(port: u16) -> RouteKey {
 fn open(pool: &mut Pool, route: usize) -> usize {
     let connection = pool.dial(route, Moment::START);
     pool.opened(connection, Moment::START);
+    pool.asks(connection);
     connection
 }
 
