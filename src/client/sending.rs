@@ -246,12 +246,12 @@ impl Core {
             to.set_silence(if session == Some(false) { None } else { Some(self.settings.keep_alive) });
         }
         if session == Some(true) && in_flight == 0 && !self.has_waiting(route) {
-            if self.pool.connections[connection].dirty {
+            let home = self.pool.routes[route].home();
+            let Some(shared) = home.filter(|_| !self.pool.connections[connection].dirty) else {
                 // What the server keeps for it goes with it: nobody else is to find it there.
                 self.pool.retire(connection);
                 return to.close();
-            }
-            let shared = self.pool.routes[route].key.clone();
+            };
             let shared = self.pool.route(&shared);
             self.pool.unrest(connection);
             self.pool.move_to(connection, shared);
