@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::core::Core;
 use super::exchange::Exchange;
 use super::prepared::Words;
-use super::statements::MOST;
+use super::statements::{MOST, kind};
 use crate::error::{ErrorKind, Phase};
 use crate::pool::{Connection, Names};
 use crate::postgres::{Next, Setback, Target, WHAT_IT_IS};
-use crate::protocols::ExchangeId;
 use crate::protocols::postgres::{Message, Request};
+use crate::protocols::{self, ExchangeId};
 use crate::reactor::{At, Moment, Reason, Sender};
 use crate::route::Dialect;
 use crate::wire::{self, Wire};
@@ -26,6 +26,17 @@ impl Core {
         let (route, dialed, way) = (entry.route, entry.dialed, entry.way);
         if entry.postgres.as_ref().is_none_or(|server| server.greeted) {
             return true;
+        }
+        let Wire::Postgres(machine) = to.protocol() else { return true };
+        if let Some(error) = machine.failure() {
+            // It was not begun: the server waits for us.
+            let kind = match &error {
+                protocols::Error::Violation(violation) => kind(violation),
+                _ => ErrorKind::Protocol,
+            };
+            self.pool.connections[connection].words = Some((kind, error.to_string()));
+            to.close();
+            return false;
         }
         if to.slots() == 0 {
             // The login, and the question, are a part of connecting.

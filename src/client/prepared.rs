@@ -138,7 +138,7 @@ impl Prepared {
             #[cfg(feature = "redis")]
             Words::Redis(redis) => redis.exchange.fallback.is_some() && !redis.whole,
             #[cfg(feature = "postgres")]
-            Words::Postgres(run) => run.is_typed(),
+            Words::Postgres(run) => run.is_preparing(),
         }
     }
 
@@ -213,6 +213,7 @@ impl Prepared {
         #[cfg(feature = "postgres")]
         if let (Words::Postgres(run), Some(server)) = (&mut self.words, &mut server.postgres) {
             run.abandon(&mut server.statements);
+            server.interrupted = true;
         }
         let _ = server;
     }

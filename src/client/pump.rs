@@ -128,6 +128,8 @@ impl Client {
         while let Some(key) = self.core.to_close.pop() {
             self.reactor.close(key, &mut self.core);
         }
+        #[cfg(feature = "postgres")]
+        self.core.send_interrupts(&mut self.reactor);
         while let Some((key, id)) = self.core.to_resume.pop() {
             self.reactor.unstall(key, id);
         }
