@@ -47,6 +47,8 @@ pub(crate) struct Route {
     pub(crate) pipeline: bool,
     /// It stands in the line of routes that want a connection.
     in_line: bool,
+    /// It stands in the line of those that need no worker for it.
+    in_fast_line: bool,
 }
 
 /// A request in a queue. It may be gone by now: the exchange knows.
@@ -115,8 +117,14 @@ pub(crate) struct Connection {
     pub(crate) checked: bool,
     /// The server keeps something for it that nobody else is to find: a transaction, subscriptions.
     pub(crate) dirty: bool,
-    /// The exchange on it waits at the server, and nothing is to wait behind it.
+    /// The server let it in: it had room for a request once.
+    pub(crate) let_in: bool,
+    /// Answers come in any order: nothing waits behind anything.
+    pub(crate) multiplexed: bool,
+    /// Nothing is to follow the exchange that was sent last, before that is over.
     pub(crate) alone: bool,
+    /// How long its exchange may wait at the server, where that is not silence; `Some(None)`: for ever.
+    pub(crate) patience: Option<Option<Duration>>,
     /// Exchanges that go on where they were, before any others are sent.
     pub(crate) again: VecDeque<ExchangeId>,
     #[cfg(feature = "postgres")]
@@ -155,6 +163,21 @@ pub(crate) struct Made {
 }
 
 impl Connection {
+    /// How long it may be silent while exchanges are on it, where `timeout` is what holds for most.
+    pub(crate) fn silence(&self, timeout: Duration) -> Option<Duration> {
+        match self.patience {
+            // The program is waited for.
+            _ if self.waits > 0 => None,
+            Some(longest) => longest.map(|longest| longest.saturating_add(timeout)),
+            None => Some(timeout),
+        }
+    }
+
+    /// Nothing may be sent on it now, though it has room: what it has must be over first.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.alone || (self.waits > 0 && !self.multiplexed)
+    }
+
     /// No request was ever sent on it, and it never had room for one.
     pub(crate) fn was_never_of_use(&self) -> bool {
         !self.used && self.idle_since == 0
@@ -198,6 +221,8 @@ pub(crate) struct Pool {
     spoken: HashMap<RouteKey, Spoken>,
     /// Routes that have requests waiting and want a connection.
     line: VecDeque<usize>,
+    /// The same for those that need no worker for it: sessions, and routes with connections that have room.
+    fast_line: VecDeque<usize>,
     /// Idle connections by when they became idle.
     idle: BTreeMap<u64, usize>,
     clock: u64,
@@ -271,17 +296,29 @@ impl Pool {
     /// The route wants a connection, if it is still there.
     pub(crate) fn line_up(&mut self, route: usize) {
         let Some(entry) = self.routes.get_mut(route) else { return };
-        if !entry.in_line {
+        if entry.session.is_some() || !entry.idle.is_empty() {
+            if !entry.in_fast_line {
+                entry.in_fast_line = true;
+                self.fast_line.push_back(route);
+            }
+        } else if !entry.in_line {
             entry.in_line = true;
             self.line.push_back(route);
         }
     }
 
-    /// The route that has wanted a connection for longest. It leaves the line.
-    pub(crate) fn next_in_line(&mut self) -> Option<usize> {
-        while let Some(index) = self.line.pop_front() {
+    /// The route that has wanted a connection for longest; with `full`, only one that needs no worker: whoever waits for one
+    /// does not hold it up. It leaves the line.
+    pub(crate) fn next_in_line(&mut self, full: bool) -> Option<usize> {
+        while !full && let Some(index) = self.line.pop_front() {
             if let Some(route) = self.routes.get_mut(index) {
                 route.in_line = false;
+                return Some(index);
+            }
+        }
+        while let Some(index) = self.fast_line.pop_front() {
+            if let Some(route) = self.routes.get_mut(index) {
+                route.in_fast_line = false;
                 return Some(index);
             }
         }
@@ -290,8 +327,9 @@ impl Pool {
 
     /// It must wait on, as the first.
     pub(crate) fn back_in_line(&mut self, route: usize) {
-        self.routes[route].in_line = true;
-        self.line.push_front(route);
+        if !std::mem::replace(&mut self.routes[route].in_line, true) {
+            self.line.push_front(route);
+        }
     }
 
     /// Another route has waited for a connection so long that this request may not go before it.
@@ -340,7 +378,10 @@ impl Pool {
             #[cfg(feature = "redis")]
             checked: false,
             dirty: false,
+            let_in: false,
+            multiplexed: false,
             alone: false,
+            patience: None,
             again: VecDeque::new(),
             #[cfg(feature = "postgres")]
             postgres: None,
@@ -362,20 +403,12 @@ impl Pool {
 
     pub(crate) fn opened(&mut self, connection: usize, now: Moment) {
         let entry = &mut self.connections[connection];
-        entry.state = State::Busy;
+        // It is still coming: the login may take long.
+        entry.state = State::Woken;
         entry.made.connect = Some(now.since(entry.dialed));
         let began = entry.handshakes.iter().find(|(key, _)| Some(*key) == entry.key);
         entry.made.tls = began.map(|(_, began)| now.since(*began));
         entry.handshakes = Vec::new();
-        self.routes[entry.route].coming -= 1;
-    }
-
-    /// It was made, and does not take requests yet.
-    #[cfg(feature = "postgres")]
-    pub(crate) fn is_still_coming(&mut self, connection: usize) {
-        let entry = &mut self.connections[connection];
-        entry.state = State::Woken;
-        self.routes[entry.route].coming += 1;
     }
 
     /// Whether this is the connection that an event is about, and not one that lost its race.
@@ -428,7 +461,8 @@ impl Pool {
 
     /// The idle connection of a route that was used last, to be woken.
     pub(crate) fn take_idle(&mut self, route: usize) -> Option<usize> {
-        let connection = *self.routes[route].idle.last()?;
+        let connections = &self.connections;
+        let connection = *self.routes[route].idle.iter().rev().find(|&&index| !connections[index].is_taken())?;
         self.unrest(connection);
         self.connections[connection].state = State::Woken;
         self.routes[route].coming += 1;
@@ -457,6 +491,7 @@ impl Pool {
     /// It takes nothing any more, and is about to close.
     pub(crate) fn retire(&mut self, connection: usize) {
         self.unrest(connection);
+        self.asks(connection);
         self.connections[connection].state = State::Closing;
     }
 
@@ -576,6 +611,7 @@ impl Route {
             session,
             pipeline: true,
             in_line: false,
+            in_fast_line: false,
         }
     }
 }

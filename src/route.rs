@@ -119,6 +119,15 @@ impl Dialect {
         cfg!(feature = "http2") && matches!(self, Dialect::Http { tls: false, versions: Versions::Any })
     }
 
+    /// What somebody set on a connection stays set, and nobody can see it from outside.
+    pub(crate) fn keeps_settings(&self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(..) => true,
+            _ => false,
+        }
+    }
+
     /// The first connection tells which version is spoken.
     pub(crate) fn is_told_by_connecting(&self) -> bool {
         cfg!(feature = "http2") && matches!(self, Dialect::Http { tls: true, versions: Versions::Any })

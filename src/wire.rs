@@ -46,6 +46,37 @@ pub(crate) enum Message<'a> {
 // One of these stands in the slab for every connection: what is large belongs in a box.
 const _: () = assert!(size_of::<Wire>() <= 128);
 
+impl Wire {
+    /// Answers come in any order.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        match self {
+            #[cfg(feature = "http2")]
+            Wire::Http2(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The server still answers what was given up.
+    pub(crate) fn owes_dropped(&self) -> bool {
+        match self {
+            #[cfg(feature = "redis")]
+            Wire::Redis(machine) => machine.owes_dropped(),
+            #[cfg(feature = "postgres")]
+            Wire::Postgres(machine) => machine.owes_dropped(),
+            _ => false,
+        }
+    }
+
+    /// Something was begun on it that was not ended, and nothing is on its way that could.
+    pub(crate) fn is_spoiled(&self) -> bool {
+        match self {
+            #[cfg(feature = "postgres")]
+            Wire::Postgres(machine) => machine.is_idle() && machine.transaction() != postgres::Transaction::Idle,
+            _ => false,
+        }
+    }
+}
+
 #[cfg(any(feature = "load", feature = "redis"))]
 impl Wire {
     /// The version that is spoken, where that is known to nobody but the machine.

@@ -152,7 +152,13 @@ impl Collected {
     }
 
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.said, Said::Nothing)
+        match &self.said {
+            Said::Nothing => false,
+            // What is said of a statement that is being prepared is no answer yet.
+            #[cfg(feature = "postgres")]
+            Said::Postgres(collected) => collected.has_begun(),
+            _ => true,
+        }
     }
 
     pub(super) fn fields(&self) -> Fields<'_> {

@@ -64,6 +64,8 @@ pub(super) struct Core {
     pub(super) interrupts: Interrupts,
     /// Bytes collected and not yet handed over.
     pub(super) buffered: usize,
+    /// What one connection takes at once, of all that were used so far.
+    pub(super) widest: usize,
     /// Requests that are on a connection.
     pub(super) on_way: usize,
     /// Requests that ended since the queue was told.
@@ -102,6 +104,7 @@ impl Core {
             #[cfg(feature = "postgres")]
             interrupts: Interrupts::default(),
             buffered: 0,
+            widest: 1,
             on_way: 0,
             finished: 0,
         }
@@ -200,7 +203,9 @@ impl Core {
         self.on_way = self.on_way.saturating_sub(1);
         if let Some(entry) = self.pool.connections.get_mut(connection) {
             entry.in_flight = entry.in_flight.saturating_sub(1);
-            entry.alone &= entry.in_flight > 0;
+            if entry.in_flight == 0 {
+                (entry.alone, entry.patience) = (false, None);
+            }
             self.waiting(connection, waits, 0);
         }
     }
@@ -315,7 +320,12 @@ impl Core {
         let in_vain = opened && entry.was_never_of_use();
         #[cfg(feature = "postgres")]
         self.interrupt(&entry, reason, now);
-        let (route, asked, words) = (entry.route, entry.asked, entry.words.take());
+        let (route, asked, mut words) = (entry.route, entry.asked, entry.words.take());
+        if in_vain && !entry.let_in && matches!(reason, Reason::Deadline | Reason::Silent) {
+            let limit = self.connect_timeout(route);
+            let late = || (ErrorKind::Timeout(Phase::Connect), format!("it let nobody in within {limit:?}"));
+            words.get_or_insert_with(late);
+        }
         for id in std::mem::take(&mut entry.again) {
             self.interrupted(id, route, reason, now);
         }

@@ -130,6 +130,29 @@ impl Redis {
 }
 
 impl Prepared {
+    /// It may take another turn on its connection before it is over: what is not prepared yet, and what the server may not
+    /// know.
+    pub(super) fn may_go_on(&self) -> bool {
+        match &self.words {
+            Words::Http { .. } => false,
+            #[cfg(feature = "redis")]
+            Words::Redis(redis) => redis.exchange.fallback.is_some() && !redis.whole,
+            #[cfg(feature = "postgres")]
+            Words::Postgres(run) => run.is_typed(),
+        }
+    }
+
+    /// Its answer goes to the program piece by piece, which may want it to wait.
+    pub(super) fn may_hold(&self) -> bool {
+        self.streams.as_ref().is_some_and(|streams| {
+            #[cfg(feature = "postgres")]
+            if streams.on_row.is_some() {
+                return true;
+            }
+            streams.sink.is_some()
+        })
+    }
+
     /// The server may keep something for the connection that nobody else is to find there.
     pub(super) fn leaves_traces(&self) -> bool {
         match &self.words {
@@ -205,15 +228,6 @@ impl Prepared {
         #[cfg(feature = "postgres")]
         if let Words::Postgres(run) = &mut self.words {
             run.restart();
-        }
-    }
-
-    /// What was sent is not all of it: the rest depends on the answer.
-    pub(super) fn has_more_to_say(&self) -> bool {
-        match &self.words {
-            #[cfg(feature = "postgres")]
-            Words::Postgres(run) => run.is_preparing(),
-            _ => false,
         }
     }
 

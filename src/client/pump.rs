@@ -83,9 +83,8 @@ impl Client {
 
     /// Takes from the source as many requests as keep the workers busy, whatever a connection takes at once.
     fn refill(&mut self, now: Moment) {
-        /// So many wait at least: what one connection with streams or a pipeline takes in one go.
-        const ENOUGH: usize = 128;
-        let enough = ENOUGH.max(2 * self.core.settings.workers * usize::from(self.core.settings.pipeline));
+        let pipelines = 2 * self.core.settings.workers * usize::from(self.core.settings.pipeline);
+        let enough = pipelines.max(self.core.widest);
         while self.core.exchanges.len().saturating_sub(self.core.on_way) < enough {
             let Some(source) = &mut self.source else { return };
             let Some(mut request) = source.next() else {
@@ -105,7 +104,8 @@ impl Client {
 
     /// Gives connections to the routes that want them, in turn.
     fn dispatch(&mut self, now: Moment) {
-        while let Some(route) = self.core.pool.next_in_line() {
+        let mut full = false;
+        while let Some(route) = self.core.pool.next_in_line(full) {
             match self.core.serve(route, &mut self.reactor, &mut self.lookups, now) {
                 Served::Enough => {
                     self.core.pool.forget_if_unused(route);
@@ -113,7 +113,7 @@ impl Client {
                 Served::More => self.core.pool.line_up(route),
                 Served::Full => {
                     self.core.pool.back_in_line(route);
-                    return;
+                    full = true;
                 }
             }
         }
@@ -186,8 +186,8 @@ impl Core {
         let shared = self.pool.route(&key);
         let of_any_node = key.is_in_cluster();
         let session = self.pool.session(key, slot);
-        if of_any_node {
-            // Its connection is made when it is known where to.
+        if of_any_node || self.pool.routes[session].key.dialect.keeps_settings() {
+            // Its connection is made when it is known where to, and is nobody else's before.
         } else if let Some(connection) = self.pool.take_unused(shared) {
             self.pool.move_to(connection, session);
             if let Some(key) = self.pool.connections[connection].key {
@@ -269,7 +269,7 @@ impl Core {
                 && let Some(key) = entry.key
                 && entry.in_flight > 0
             {
-                reactor.set_silence(key, (entry.waits == 0).then_some(self.settings.timeout));
+                reactor.set_silence(key, entry.silence(self.settings.timeout));
             }
         }
     }
@@ -281,9 +281,13 @@ impl Core {
         }
         let entry = &self.pool.routes[route];
         // Those that are coming will take what waits. Those that are busy may take long.
-        if entry.coming * self.depth(route) >= entry.queue.len() {
+        let (coming, waiting) = (entry.coming, entry.queue.len());
+        let depth = self.depth(route);
+        self.widest = self.widest.max(depth);
+        if coming * depth >= waiting {
             return Served::Enough;
         }
+        let entry = &self.pool.routes[route];
         // The first connection tells which version is spoken, and so how many are needed.
         if entry.key.dialect.is_told_by_connecting() && entry.spoken == Spoken::Unknown && entry.coming > 0 {
             return Served::Enough;

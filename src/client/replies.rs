@@ -105,12 +105,7 @@ impl Core {
             return if bytes.is_empty() { Ok(flow) } else { self.answer_goes_on(at, id, bytes) };
         }
         let size = exchange.collected.size();
-        let cost = if reply.as_bytes().len() * WORST > self.settings.reply_limit.saturating_sub(size) {
-            cost(reply)
-        } else {
-            // Nothing that small can hold too much.
-            reply.as_bytes().len()
-        };
+        let cost = cost(reply);
         self.make_room(at, id, size, cost)?;
         let Some(exchange) = self.exchanges.get(id) else { return Err(Flow::Cancel) };
         exchange.collected.received += reply.as_bytes().len() as u64;
@@ -326,9 +321,6 @@ impl Detour {
         skips
     }
 }
-
-/// A value of three bytes takes so many times as much when it is owned.
-const WORST: usize = size_of::<Value>() / 3 + 1;
 
 /// What a value takes when it is owned, in bytes, about.
 fn cost(value: ValueRef<'_>) -> usize {

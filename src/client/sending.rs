@@ -39,27 +39,33 @@ impl Core {
         if !self.greeted(connection, to) {
             return;
         }
+        if !self.is_let_in(at, to) {
+            return;
+        }
         self.pool.asks(connection);
         let route = self.pool.connections[connection].route;
+        if to.protocol().is_spoiled() && !self.is_used_session(route) {
+            // Nobody is to go on with what somebody else began.
+            self.pool.retire(connection);
+            self.pool.line_up(route);
+            return to.close();
+        }
         if self.pool.connections[connection].in_flight > 0 {
             to.linger(Duration::ZERO);
         }
         #[cfg(feature = "redis")]
         self.check_role(at, to);
+        // Whoever comes now would wait for what was given up.
+        let blocked = to.protocol().owes_dropped();
         while to.slots() > 0 {
             if let Some(id) = self.pool.connections[connection].again.pop_front() {
-                match self.give(at, id, None, to) {
-                    Given::NotNow => {
-                        self.pool.connections[connection].again.push_front(id);
-                        return;
-                    }
-                    // What waited for it may follow.
-                    Given::Sent => self.pool.connections[connection].alone = self.keeps_its_turn(connection, id),
-                    Given::Failed => {}
+                if let Given::NotNow = self.give(at, id, None, to) {
+                    self.pool.connections[connection].again.push_front(id);
+                    return;
                 }
                 continue;
             }
-            if self.pool.connections[connection].alone {
+            if blocked || self.pool.connections[connection].is_taken() {
                 if self.has_waiting(route) {
                     self.pool.line_up(route);
                 }
@@ -141,17 +147,19 @@ impl Core {
         #[cfg(feature = "redis")]
         let version = to.protocol().version();
         self.pool.unrest(connection);
-        let keeps_its_turn = self.keeps_its_turn(connection, id);
         let entry = &mut self.pool.connections[connection];
         let session = self.pool.routes[entry.route].session.as_mut();
         let in_session = session.map(|session| session.used = true).is_some();
         let Some(exchange) = self.exchanges.get(id) else { return };
-        let waits_for = exchange.request.waits_for();
         entry.used = true;
         entry.in_flight += 1;
         self.on_way += 1;
         entry.dirty |= in_session && exchange.request.leaves_traces();
-        entry.alone = waits_for.is_some() || keeps_its_turn;
+        entry.patience = exchange.request.waits_for();
+        // What may take two turns keeps its place in a session, and nobody waits behind a program that may say: hold.
+        entry.alone = entry.patience.is_some()
+            || (in_session && exchange.request.may_go_on())
+            || (!entry.multiplexed && exchange.request.may_hold());
         let made = std::mem::take(&mut entry.made);
         exchange.sent = Some(Sent {
             key: at.key,
@@ -164,12 +172,7 @@ impl Core {
         });
         exchange.upgrade = if asks { Upgrade::Asks } else { Upgrade::No };
         let settings = &self.settings;
-        if entry.waits == 0 {
-            to.set_silence(match waits_for {
-                Some(longest) => longest.map(|longest| longest.saturating_add(settings.timeout)),
-                None => Some(settings.timeout),
-            });
-        }
+        to.set_silence(entry.silence(settings.timeout));
         let timeouts = exchange.request.timeouts;
         let in_parts = exchange.request.is_in_parts();
         let expects = exchange.request.streams.as_ref().is_some_and(|streams| streams.expect.is_some());
@@ -189,11 +192,25 @@ impl Core {
         }
     }
 
-    /// It has more to say before its turn is over, in a session: what comes after it would come before that.
-    fn keeps_its_turn(&mut self, connection: usize, id: ExchangeId) -> bool {
-        let route = self.pool.connections[connection].route;
-        let in_session = self.pool.routes[route].session.is_some();
-        in_session && self.exchanges.get(id).is_some_and(|exchange| exchange.request.has_more_to_say())
+    /// A connection has had room for a request: until then it is being made, which must come to an end.
+    fn is_let_in(&mut self, at: At, to: &mut Sender<'_, Wire>) -> bool {
+        let limit = self.connect_timeout(self.pool.connections[at.tag as usize].route);
+        let entry = &mut self.pool.connections[at.tag as usize];
+        if !entry.let_in {
+            if to.slots() == 0 {
+                to.set_deadline(entry.dialed + limit);
+                to.set_silence(Some(self.settings.timeout));
+                return false;
+            }
+            entry.let_in = true;
+            to.set_deadline(Moment::NEVER);
+        }
+        entry.multiplexed = to.protocol().is_multiplexed();
+        true
+    }
+
+    fn is_used_session(&self, route: usize) -> bool {
+        self.pool.routes[route].session.as_ref().is_some_and(|session| session.used)
     }
 
     /// A connection may take requests, as far as its protocol goes. `false`: not yet, or it is not what was wanted, and

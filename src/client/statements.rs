@@ -33,8 +33,6 @@ pub(super) const MOST: usize = 1 << 10;
 impl Core {
     /// The machine of a connection that has just been made.
     pub(super) fn postgres_machine(&mut self, connection: usize, settings: &Arc<Settings>) -> Wire {
-        // It takes requests only when it has let us in.
-        self.pool.is_still_coming(connection);
         let entry = &mut self.pool.connections[connection];
         #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "there is none"))]
         let mut server = Server::new(settings);
@@ -54,7 +52,8 @@ impl Core {
             Ok(machine) => Wire::Postgres(Box::new(machine)),
             Err(words) => {
                 entry.words = Some((ErrorKind::InvalidRequest, words));
-                self.to_close.extend(entry.key);
+                // It closes when it asks for requests.
+                self.pool.retire(connection);
                 Wire::Http1(http1::Client::new())
             }
         }
@@ -112,14 +111,9 @@ impl Core {
             Message::Data(bytes) if sinks => return self.answer_goes_on(at, id, bytes).unwrap_or_else(|flow| flow),
             _ => {}
         }
-        let ordered = matches!(message, Message::Error(_)) && self.is_in_session(at);
         let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
         let Words::Postgres(run) = &mut exchange.request.words else { return Flow::Cancel };
         let Some(entry) = self.pool.connections.get_mut(at.tag as usize) else { return Flow::Cancel };
-        if ordered && entry.in_flight > 1 {
-            // What was sent behind it is to come after it.
-            run.try_no_more();
-        }
         let Some(server) = &mut entry.postgres else { return Flow::Cancel };
         server.interrupted = false;
         let begins = !exchange.collected.has_begun();
@@ -132,7 +126,9 @@ impl Core {
         let more = into.size().saturating_sub(before);
         exchange.collected.received += bytes(&message);
         exchange.tell_progress();
-        if let Err(flow) = self.make_room(at, id, 0, more) {
+        // It is there already, and is taken off again with the exchange.
+        self.buffered += more;
+        if let Err(flow) = self.fits(at, id, 0, 0) {
             return flow;
         }
         match then {
@@ -147,6 +143,7 @@ impl Core {
             Ok(Then::More(flow)) => flow,
             Ok(Then::Again) => {
                 self.pool.connections[at.tag as usize].again.push_back(id);
+                self.prepared(at, id);
                 Flow::Continue
             }
             Ok(Then::Done) => {
@@ -182,13 +179,31 @@ impl Core {
         route.is_some_and(|route| route.session.is_some())
     }
 
+    /// A statement is prepared, and has yet to run: that is what its time limits are about.
+    fn prepared(&mut self, at: At, id: ExchangeId) {
+        let Some(exchange) = self.exchanges.get(id) else { return };
+        if let Some(sent) = &mut exchange.sent {
+            sent.first_byte = None;
+        }
+        let timeout = exchange.request.timeouts.first_byte.or(self.settings.first_byte_timeout);
+        let due = timeout.map_or(Moment::NEVER, |timeout| at.now + timeout);
+        exchange.enter(Stage::Sent, due, id, &mut self.alarms);
+    }
+
     /// A statement left a transaction open on a connection that is everybody's. What others sent behind it became a part of
-    /// that, which nobody asked for: all of it is taken back by closing the connection, and nothing of it is told as done.
+    /// that, which nobody asked for: the connection is closed, which takes back what is not committed, and nothing of it is
+    /// told as done.
     fn left_open(&mut self, at: At, id: ExchangeId) -> Flow {
-        let words = "it left a transaction open, which is taken back: transactions go through a session";
-        self.drop_off(at, id, ErrorKind::InvalidRequest, words.to_owned(), None);
+        let mut words =
+            "it left a transaction open, and its connection was closed for that: transactions go through a session"
+                .to_owned();
+        let results = self.exchanges.get(id).and_then(|exchange| exchange.collected.results());
+        if let Some(error) = results.and_then(postgres::Results::error) {
+            words = format!("{error}; {words}");
+        }
+        self.drop_off(at, id, ErrorKind::Closed, words, None);
         for id in self.exchanges.on(at.key) {
-            let words = "a request before it left a transaction open, which is taken back, and this with it";
+            let words = "a request before it on the same connection left a transaction open, and nobody knows what became of it";
             self.drop_off(at, id, ErrorKind::Closed, words.to_owned(), None);
         }
         self.pool.retire(at.tag as usize);

@@ -174,6 +174,11 @@ impl Collected {
         self.size
     }
 
+    /// Something came of it.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.results.sets.is_empty() || self.results.error.is_some()
+    }
+
     /// What came so far.
     pub(crate) fn results(&self) -> &Results {
         &self.results

@@ -158,6 +158,17 @@ impl Client {
         self
     }
 
+    /// An answer is on its way that nobody waits for any more, since its exchange was [cancelled](Protocol::cancel): what is
+    /// sent now waits for it.
+    pub fn owes_dropped(&self) -> bool {
+        self.owed.iter().any(|owed| owed.dropped)
+    }
+
+    /// The server owes no answer.
+    pub fn is_idle(&self) -> bool {
+        self.owed.is_empty()
+    }
+
     /// What it takes to cancel what runs here, once the server said it.
     pub fn cancel_key(&self) -> Option<CancelKey> {
         self.key

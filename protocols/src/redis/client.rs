@@ -159,6 +159,12 @@ impl Client {
         self
     }
 
+    /// A reply is on its way that nobody waits for any more, since its exchange was [cancelled](Protocol::cancel): what is
+    /// sent now waits for it. Takes as long as there are commands on their way.
+    pub fn owes_dropped(&self) -> bool {
+        self.commands.iter().any(|command| command.dropped)
+    }
+
     /// What is spoken now.
     pub fn version(&self) -> Version {
         self.version
