@@ -7,7 +7,7 @@ use super::core::Core;
 use super::exchange::Exchange;
 use super::prepared::Words;
 use super::statements::{MOST, kind};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Phase};
 use crate::pool::{Connection, Names};
 use crate::postgres::{Next, Setback, Target, WHAT_IT_IS};
 use crate::protocols::postgres::{Message, Request};
@@ -23,7 +23,7 @@ impl Core {
     /// A connection asks for requests: whether it may have any. The first time that it could, it is looked at.
     pub(super) fn postgres_greeted(&mut self, connection: usize, to: &mut Sender<'_, Wire>) -> bool {
         let entry = &self.pool.connections[connection];
-        let (route, way) = (entry.route, entry.way);
+        let (route, dialed, way) = (entry.route, entry.dialed, entry.way);
         if entry.postgres.as_ref().is_none_or(|server| server.greeted) {
             return true;
         }
@@ -39,7 +39,9 @@ impl Core {
             return false;
         }
         if to.slots() == 0 {
-            return true;
+            // The login, and the question, are a part of connecting.
+            to.set_deadline(dialed + self.connect_timeout(route));
+            return false;
         }
         let Wire::Postgres(machine) = to.protocol() else { return true };
         let Dialect::Postgres(settings, _) = &self.pool.routes[route].key.dialect else { return true };
@@ -62,6 +64,7 @@ impl Core {
         }
         if server.suits(target) {
             server.greeted = true;
+            to.set_deadline(Moment::NEVER);
             self.pool.routes[route].hosts.worked(way);
             return true;
         }
@@ -149,7 +152,16 @@ impl Core {
 
     /// A server closed, or said nothing, before it let us in. `true`: another is tried, or it was told.
     pub(super) fn unanswered(&mut self, connection: &Connection, reason: &Reason, now: Moment) -> bool {
-        self.tries_next_host(connection.route, Some(connection), ErrorKind::of(reason, true), &reason.to_string(), now)
+        let route = connection.route;
+        if matches!(reason, Reason::Deadline) {
+            let kind = ErrorKind::Timeout(Phase::Connect);
+            let words = format!("it let nobody in within {:?}", self.connect_timeout(route));
+            if !self.tries_next_host(route, Some(connection), kind, &words, now) {
+                self.fail_first(route, kind, &words, now);
+            }
+            return true;
+        }
+        self.tries_next_host(route, Some(connection), ErrorKind::of(reason, true), &reason.to_string(), now)
     }
 
     /// Whom errors of a statement name: the server that it was sent to, or all that it could have been.

@@ -138,7 +138,7 @@ impl Prepared {
             #[cfg(feature = "redis")]
             Words::Redis(redis) => redis.exchange.fallback.is_some() && !redis.whole,
             #[cfg(feature = "postgres")]
-            Words::Postgres(run) => run.is_typed(),
+            Words::Postgres(run) => run.is_preparing(),
         }
     }
 

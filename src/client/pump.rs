@@ -190,6 +190,8 @@ impl Core {
             // Its connection is made when it is known where to, and is nobody else's before.
         } else if let Some(connection) = self.pool.take_unused(shared) {
             self.pool.move_to(connection, session);
+            #[cfg(feature = "redis")]
+            self.pool.follow(session, shared);
             if let Some(key) = self.pool.connections[connection].key {
                 // It is kept as long as the session is, and not as long as the pool keeps what nobody uses.
                 reactor.set_silence(key, None);

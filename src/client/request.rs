@@ -491,7 +491,8 @@ impl Http {
 /// The name of a command stands where HTTP has a method.
 #[cfg(any(feature = "postgres", feature = "redis"))]
 fn method(name: &str) -> Method {
-    Method::from_bytes(name.replace(' ', "-").as_bytes()).unwrap_or(Method::OPTIONS)
+    let name = if name.contains(' ') { Cow::Owned(name.replace(' ', "-")) } else { Cow::Borrowed(name) };
+    Method::from_bytes(name.as_bytes()).unwrap_or(Method::OPTIONS)
 }
 
 #[cfg(feature = "postgres")]

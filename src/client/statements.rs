@@ -111,9 +111,14 @@ impl Core {
             Message::Data(bytes) if sinks => return self.answer_goes_on(at, id, bytes).unwrap_or_else(|flow| flow),
             _ => {}
         }
+        let ordered = matches!(message, Message::Error(_)) && self.is_in_session(at);
         let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
         let Words::Postgres(run) = &mut exchange.request.words else { return Flow::Cancel };
         let Some(entry) = self.pool.connections.get_mut(at.tag as usize) else { return Flow::Cancel };
+        if ordered && entry.in_flight > 1 {
+            // What was sent behind it is to come after it.
+            run.try_no_more();
+        }
         let Some(server) = &mut entry.postgres else { return Flow::Cancel };
         server.interrupted = false;
         let begins = !exchange.collected.has_begun();
@@ -141,6 +146,12 @@ impl Core {
                 Flow::Cancel
             }
             Ok(Then::More(flow)) => flow,
+            // What was sent behind it would come before it. It was done nothing of.
+            Ok(Then::Again) if self.is_in_session(at) && self.pool.connections[at.tag as usize].in_flight > 1 => {
+                let words = "the server does not have the statement any more, and others were sent behind it";
+                self.drop_off(at, id, ErrorKind::Closed, words.to_owned(), None);
+                Flow::Cancel
+            }
             Ok(Then::Again) => {
                 self.pool.connections[at.tag as usize].again.push_back(id);
                 self.prepared(at, id);

@@ -57,7 +57,7 @@
 //!
 //! Nothing is sent twice, but what the server provably did not begin: what stood behind a statement with which it ended, and
 //! a prepared statement that was not there any more, or had another result by now. Outside of a transaction such a statement
-//! is prepared again and run once more.
+//! is prepared again and run once more; in a session only where nothing was sent behind it.
 //!
 //! # Formats
 //!

@@ -78,8 +78,13 @@ impl Command {
 
     /// The name in capital letters, as many words as it was given in: `SET`, `CONFIG GET`.
     pub fn name(&self) -> String {
-        let words: Vec<_> = self.words.iter().take(self.name).map(String::from_utf8_lossy).collect();
-        words.join(" ").to_ascii_uppercase()
+        let mut name = String::with_capacity(16);
+        for (at, word) in self.words.iter().take(self.name).enumerate() {
+            name.extend((at > 0).then_some(' '));
+            name.push_str(&String::from_utf8_lossy(word));
+        }
+        name.make_ascii_uppercase();
+        name
     }
 
     /// All its words, the name first. Secrets too.
