@@ -49,7 +49,8 @@ impl Core {
             if self.known.keys.len() >= MOST {
                 self.known.keys.clear();
             }
-            self.known.keys.entry((Arc::clone(settings), way.host)).or_insert_with(|| key.clone());
+            // The salt may be another one than last time.
+            self.known.keys.insert((Arc::clone(settings), way.host), key.clone());
         }
         let target = if way.any { Target::Any } else { settings.target };
         let entry = &mut self.pool.connections[connection];

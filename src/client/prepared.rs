@@ -44,6 +44,9 @@ pub(super) struct Streams {
     /// Who gets the rows, until the first comes.
     #[cfg(feature = "postgres")]
     pub(super) on_row: Option<OnRow>,
+    /// Somebody gets the rows one by one.
+    #[cfg(feature = "postgres")]
+    pub(super) by_row: bool,
     /// The head without `expect`. It is there as long as the server may still refuse to be asked.
     pub(super) expect: Option<PreparedRequest>,
     /// Why the body could not be had.
@@ -146,7 +149,7 @@ impl Prepared {
     pub(super) fn may_hold(&self) -> bool {
         self.streams.as_ref().is_some_and(|streams| {
             #[cfg(feature = "postgres")]
-            if streams.on_row.is_some() {
+            if streams.by_row {
                 return true;
             }
             streams.sink.is_some()

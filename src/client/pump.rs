@@ -458,7 +458,9 @@ impl Core {
         #[cfg(feature = "tls")]
         {
             let key = &self.key_of(connection);
-            if let Some(alpn) = key.dialect.alpn() {
+            // Databases have no TLS on sockets of one machine, whatever is wanted elsewhere.
+            let bare = key.dialect.keeps_settings() && matches!(address, Address::Unix(_));
+            if let Some(alpn) = key.dialect.alpn().filter(|_| !bare) {
                 let tls = self.tls(key).and_then(|settings| settings.connect(&key.host, alpn));
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
                 return reactor.connect_tls(address, &tls, connection as u64, deadline);

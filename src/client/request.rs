@@ -255,6 +255,7 @@ impl Request {
         mut self,
         mut callback: impl FnMut(crate::postgres::Row<'_>) -> Result<Flow, E> + Send + 'static,
     ) -> Self {
+        self.streams().by_row = true;
         self.streams().on_row = Some(Box::new(move |row| callback(row).map_err(Into::into)));
         self
     }

@@ -22,9 +22,9 @@ use crate::wire::Wire;
 pub(super) struct Known {
     /// What the passwords come to, which takes long to compute.
     pub(super) keys: HashMap<(Arc<Settings>, usize), ScramKey>,
-    /// TLS with their files read, or why that cannot be.
+    /// TLS with their files read.
     #[cfg(feature = "tls")]
-    tls: HashMap<Arc<Settings>, Result<TlsSettings, String>>,
+    tls: HashMap<Arc<Settings>, TlsSettings>,
 }
 
 /// Servers that are remembered at most.
@@ -65,8 +65,12 @@ impl Core {
         if self.known.tls.len() >= MOST {
             self.known.tls.clear();
         }
-        let known = self.known.tls.entry(Arc::clone(settings));
-        known.or_insert_with(|| settings.ssl.settings(&self.settings.tls)).clone()
+        if let Some(known) = self.known.tls.get(settings) {
+            return Ok(known.clone());
+        }
+        let made = settings.ssl.settings(&self.settings.tls)?;
+        self.known.tls.insert(Arc::clone(settings), made.clone());
+        Ok(made)
     }
 
     /// The server agreed to TLS on a connection.

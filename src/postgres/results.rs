@@ -238,6 +238,7 @@ impl Collected {
             }
             Message::CopyIn(_) | Message::CopyOut(_) => drop(self.set()?),
             Message::Complete(tag) => {
+                self.grow(tag.as_bytes().len())?;
                 let set = self.set()?;
                 set.tag = String::from_utf8_lossy(tag.as_bytes()).into();
                 set.affected = tag.rows();

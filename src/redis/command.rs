@@ -76,7 +76,8 @@ impl Command {
         self
     }
 
-    /// The name in capital letters, as many words as it was given in: `SET`, `CONFIG GET`.
+    /// The name in capital letters: `SET`, `CONFIG GET`. The second word is a part of it where it was given with it and names
+    /// a command together with the first; else it is an argument, which may be a secret.
     pub fn name(&self) -> String {
         let mut name = String::with_capacity(16);
         for (at, word) in self.words.iter().take(self.name).enumerate() {
@@ -84,6 +85,9 @@ impl Command {
             name.push_str(&String::from_utf8_lossy(word));
         }
         name.make_ascii_uppercase();
+        if self.name > 1 && !class::is_known(&name) {
+            name.truncate(name.find(' ').unwrap_or(name.len()));
+        }
         name
     }
 
