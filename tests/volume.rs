@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use aquests::load::{Control, Plan, run};
 use aquests::postgres::Postgres;
+use aquests::redis::Redis;
 use aquests::{Client, Error, ErrorKind, Report, Request};
 use support::{
-    FAULTS, Nginx, Peer, PostgresServer, forget_peak, must_end, peak_memory, raise_open_files, resident_memory,
+    FAULTS, Nginx, Peer, PostgresServer, RedisServer, forget_peak, must_end, peak_memory, raise_open_files,
+    resident_memory,
 };
 
 const SERVER: &str = r#"keepalive_requests 100000000; location = /2 { return 200 "ok"; }"#;
@@ -212,5 +214,57 @@ fn a_storm_of_faults_over_a_thousand_connections_adds_up() {
             assert!(report.responses() > 25_000, "{report}");
             assert!(!report.errors().contains_key(&ErrorKind::System), "{report}");
         }
+    });
+}
+
+#[test]
+fn ten_million_commands_of_redis_are_all_answered_and_take_no_memory() {
+    alone(|| {
+        let server = RedisServer::start();
+        let db = Redis::at(&server.address().to_string());
+        server.feed(&(0..1_000).map(|key| format!("SET key:{key} {key}\n")).collect::<String>());
+        let plan = |words: &[&str]| Plan::redis(&db, words).unwrap().connections(50).depth(16);
+        for (words, threads, requests) in [
+            (&["GET", "key:{rand:0:999}"][..], 1, 10_000_000),
+            (&["SET", "key:{rand:0:999}", "{bytes:64}"], 2, 2_000_000),
+            (&["LPUSH", "key:1", "{seq}"], 1, 1_000_000),
+        ] {
+            let before = server.info("total_commands_processed");
+            let (report, grown) = load(&plan(words).threads(threads), requests);
+            assert_eq!((report.responses(), report.failed()), (requests, 0), "{report}");
+            assert_eq!(report.replies().values().sum::<u64>(), requests, "{report}");
+            assert!(grown < GROWTH, "memory grew by {grown} bytes: {report}");
+            // And the greetings of its connections, and those who ask.
+            let ran = server.info("total_commands_processed") - before;
+            assert!((requests..requests + 100).contains(&ran), "{ran} commands ran: {report}");
+        }
+    });
+}
+
+#[test]
+fn a_long_string_of_redis_that_nobody_collects_takes_no_memory() {
+    alone(|| {
+        const LENGTH: u64 = 300 << 20;
+        let server = RedisServer::start();
+        let db = Redis::at(&server.address().to_string());
+        let mut client = Client::new().unwrap();
+        client.send(db.command("SET", ("long", vec![b'x'; LENGTH as usize]))).unwrap();
+        let report = client.fetch_all().unwrap();
+        assert_eq!(report.replies().get("OK"), Some(&1), "{report}");
+        assert_eq!(server.cli(&["STRLEN", "long"]).trim(), LENGTH.to_string());
+        forget_peak();
+        let (before, heard) = (resident_memory(), Arc::new(Mutex::new(0)));
+        assert!(before < LENGTH / 4, "{before} bytes are held of what was sent");
+        let sum = Arc::clone(&heard);
+        let request = Request::from(db.command("GET", "long")).on_chunk(move |_, bytes| {
+            assert!(bytes.iter().all(|byte| *byte == b'x'));
+            *sum.lock().unwrap() += bytes.len() as u64;
+            Ok::<_, Error>(aquests::Flow::Continue)
+        });
+        client.send(request).unwrap();
+        let report = client.fetch_all().unwrap();
+        assert_eq!((report.replies().get("OK"), *heard.lock().unwrap()), (Some(&1), LENGTH), "{report}");
+        let grown = peak_memory().saturating_sub(before);
+        assert!(grown < GROWTH, "memory grew by {grown} bytes for a string of {LENGTH}");
     });
 }

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 use servers::tls::Authority;
-use servers::{Folder, RedisServer};
+use servers::{Folder, RedisServer, must_end};
 use support::{aquests, command, path, start};
 
 /// What a fetch prints.
@@ -110,46 +110,52 @@ fn an_error_is_said_on_standard_error_and_fails() {
 
 #[test]
 fn commands_of_standard_input_are_answered_in_their_order_on_one_connection() {
-    let server = RedisServer::start();
-    let before = server.info("total_connections_received");
-    let commands: String = (0..20_000).map(|number| format!("SET 'key {number}' \"{number}\\x21\"\r\n\n")).collect();
-    let ran = feed(&server, &[], &format!("{commands}SELECT 1\nSET other x\nMULTI\nGET other\nEXEC\nDBSIZE")).exits(0);
-    assert_eq!(ran.out, format!("{}OK\nOK\nOK\nQUEUED\nx\n1\n", "OK\n".repeat(20_000)));
-    assert_eq!(server.cli(&["GET", "key 777"]).trim(), "777!");
-    assert!(server.info("total_connections_received") - before <= 4, "one, and those that ask");
-    // Strings and all else, long ones too, which come in parts.
-    server.cli(&["SETRANGE", "long", "3000000", "x"]);
-    let ran = feed(&server, &[], &"ECHO a\nPING\nGET long\nGET nothing\nGET long\nECHO b\n".repeat(3)).exits(0);
-    let long = "\0".repeat(3_000_000) + "x\n";
-    assert!(ran.out == format!("a\nPONG\n{long}\n{long}b\n").repeat(3), "{} bytes", ran.out.len());
-    // The answer to what is there comes before the rest is.
-    let mut child = command(&["fetch", &server.url(), "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    let (mut stdin, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-    for text in ["one", "two"] {
-        writeln!(stdin, "ECHO {text}").unwrap();
-        let mut line = String::new();
-        answers.read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), text);
-    }
-    drop(stdin);
-    assert!(child.wait().unwrap().success());
+    must_end(|| {
+        let server = RedisServer::start();
+        let before = server.info("total_connections_received");
+        let commands: String =
+            (0..20_000).map(|number| format!("SET 'key {number}' \"{number}\\x21\"\r\n\n")).collect();
+        let ran =
+            feed(&server, &[], &format!("{commands}SELECT 1\nSET other x\nMULTI\nGET other\nEXEC\nDBSIZE")).exits(0);
+        assert_eq!(ran.out, format!("{}OK\nOK\nOK\nQUEUED\nx\n1\n", "OK\n".repeat(20_000)));
+        assert_eq!(server.cli(&["GET", "key 777"]).trim(), "777!");
+        assert!(server.info("total_connections_received") - before <= 4, "one, and those that ask");
+        // Strings and all else, long ones too, which come in parts.
+        server.cli(&["SETRANGE", "long", "3000000", "x"]);
+        let ran = feed(&server, &[], &"ECHO a\nPING\nGET long\nGET nothing\nGET long\nECHO b\n".repeat(3)).exits(0);
+        let long = "\0".repeat(3_000_000) + "x\n";
+        assert!(ran.out == format!("a\nPONG\n{long}\n{long}b\n").repeat(3), "{} bytes", ran.out.len());
+        // The answer to what is there comes before the rest is.
+        let mut child = command(&["fetch", &server.url(), "-"]).stdin(Stdio::piped()).spawn().unwrap();
+        let (mut stdin, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        for text in ["one", "two"] {
+            writeln!(stdin, "ECHO {text}").unwrap();
+            let mut line = String::new();
+            answers.read_line(&mut line).unwrap();
+            assert_eq!(line.trim(), text);
+        }
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
+    });
 }
 
 #[test]
 fn a_long_string_goes_to_a_file_as_it_comes() {
-    let server = RedisServer::start();
-    let length = 200 << 20;
-    server.cli(&["SETRANGE", "key", &(length - 1).to_string(), "x"]);
-    let file = path("string");
-    let mut child = command(&["fetch", "-o", file.to_str().unwrap(), &server.url(), "GET", "key"]).spawn().unwrap();
-    let mut most = 0;
-    while child.try_wait().unwrap().is_none() {
-        most = most.max(memory_of(child.id()));
-    }
-    assert!(child.wait().unwrap().success());
-    assert_eq!(fs::metadata(&file).unwrap().len(), length + 1, "and a line break");
-    fs::remove_file(file).unwrap();
-    assert!(most < 40 << 20, "{most} bytes of memory for a string of {length}");
+    must_end(|| {
+        let server = RedisServer::start();
+        let length = 200 << 20;
+        server.cli(&["SETRANGE", "key", &(length - 1).to_string(), "x"]);
+        let file = path("string");
+        let mut child = command(&["fetch", "-o", file.to_str().unwrap(), &server.url(), "GET", "key"]).spawn().unwrap();
+        let mut most = 0;
+        while child.try_wait().unwrap().is_none() {
+            most = most.max(memory_of(child.id()));
+        }
+        assert!(child.wait().unwrap().success());
+        assert_eq!(fs::metadata(&file).unwrap().len(), length + 1, "and a line break");
+        fs::remove_file(file).unwrap();
+        assert!(most < 40 << 20, "{most} bytes of memory for a string of {length}");
+    });
 }
 
 /// What a process holds in memory, in bytes; 0 where it is gone.
@@ -161,30 +167,33 @@ fn memory_of(pid: u32) -> u64 {
 
 #[test]
 fn messages_are_printed_as_they_come_until_there_are_enough() {
-    let server = RedisServer::start();
-    let mut child = command(&["fetch", "--count", "2", &server.url(), "SUBSCRIBE", "news", "weather"]).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut next = |number: usize| lines.by_ref().take(number).collect::<Vec<_>>();
-    assert_eq!(next(6), ["subscribe", "news", "1", "subscribe", "weather", "2"]);
-    for (channel, text) in [("weather", "rain"), ("news", "late")] {
-        server.cli(&["PUBLISH", channel, text]);
-        assert_eq!(next(3), ["message", channel, text]);
-    }
-    assert!(child.wait().unwrap().success());
-    // In either version, with patterns, until somebody presses Ctrl-C.
-    for version in ["2", "3"] {
-        let url = format!("{}?protocol={version}", server.url());
-        let mut fetch = command(&["fetch", "--json", &url, "PSUBSCRIBE", "n*"]);
-        let running = start(&mut fetch);
-        running.wait_until_it_catches(Signal::INT);
-        server.cli(&["PUBLISH", "news", "late"]);
-        server.cli(&["PUBLISH", "sports", "none"]);
-        running.signal(Signal::INT);
-        let ran = running.end().exits(0);
-        assert!(ran.out.starts_with("[\"psubscribe\",\"n*\",1]\n"), "{}", ran.out);
-        let more = ran.out.lines().skip(1).collect::<Vec<_>>();
-        assert!(more.is_empty() || more == [r#"["pmessage","n*","news","late"]"#], "{more:?}");
-    }
+    must_end(|| {
+        let server = RedisServer::start();
+        let mut child =
+            command(&["fetch", "--count", "2", &server.url(), "SUBSCRIBE", "news", "weather"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut next = |number: usize| lines.by_ref().take(number).collect::<Vec<_>>();
+        assert_eq!(next(6), ["subscribe", "news", "1", "subscribe", "weather", "2"]);
+        for (channel, text) in [("weather", "rain"), ("news", "late")] {
+            server.cli(&["PUBLISH", channel, text]);
+            assert_eq!(next(3), ["message", channel, text]);
+        }
+        assert!(child.wait().unwrap().success());
+        // In either version, with patterns, until somebody presses Ctrl-C.
+        for version in ["2", "3"] {
+            let url = format!("{}?protocol={version}", server.url());
+            let mut fetch = command(&["fetch", "--json", &url, "PSUBSCRIBE", "n*"]);
+            let running = start(&mut fetch);
+            running.wait_until_it_catches(Signal::INT);
+            server.cli(&["PUBLISH", "news", "late"]);
+            server.cli(&["PUBLISH", "sports", "none"]);
+            running.signal(Signal::INT);
+            let ran = running.end().exits(0);
+            assert!(ran.out.starts_with("[\"psubscribe\",\"n*\",1]\n"), "{}", ran.out);
+            let more = ran.out.lines().skip(1).collect::<Vec<_>>();
+            assert!(more.is_empty() || more == [r#"["pmessage","n*","news","late"]"#], "{more:?}");
+        }
+    });
 }
 
 #[test]
@@ -200,13 +209,15 @@ fn a_subscription_whose_connection_ends_fails_and_says_so() {
 
 #[test]
 fn a_command_that_waits_is_waited_for_and_a_limit_ends_it() {
-    let server = RedisServer::start();
-    assert_eq!(fetch(&server, &["BLPOP", "list", "0.2"]), "\n");
-    let running = start(&mut command(&["fetch", &server.url(), "BLPOP", "list", "0"]));
-    while server.info("blocked_clients") == 0 {}
-    server.cli(&["RPUSH", "list", "x"]);
-    assert_eq!(running.end().exits(0).out, "list\nx\n");
-    aquests(&["fetch", "-t", "200ms", &server.url(), "BLPOP", "list", "0"]).exits(1).says("did not answer in time");
+    must_end(|| {
+        let server = RedisServer::start();
+        assert_eq!(fetch(&server, &["BLPOP", "list", "0.2"]), "\n");
+        let running = start(&mut command(&["fetch", &server.url(), "BLPOP", "list", "0"]));
+        while server.info("blocked_clients") == 0 {}
+        server.cli(&["RPUSH", "list", "x"]);
+        assert_eq!(running.end().exits(0).out, "list\nx\n");
+        aquests(&["fetch", "-t", "200ms", &server.url(), "BLPOP", "list", "0"]).exits(1).says("did not answer in time");
+    });
 }
 
 #[test]

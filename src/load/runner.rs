@@ -1,5 +1,7 @@
-//! One thread of a run: the handler that keeps connections busy and takes the time. Nothing is allocated per request,
-//! and no clock is read.
+//! One thread of a run: the handler that keeps connections busy and takes the time; what answers say is in `answers`.
+//! Nothing is allocated per request, and no clock is read.
+
+mod answers;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,16 +11,8 @@ use super::pace::Pace;
 use super::plan::{Plan, Work};
 use super::series::Series;
 use super::{Control, Measured};
-#[cfg(feature = "postgres")]
-use crate::client::statements;
-#[cfg(feature = "redis")]
-use crate::client::turned_away;
 use crate::error::{Error, ErrorKind};
-#[cfg(feature = "postgres")]
-use crate::protocols::postgres;
-#[cfg(feature = "redis")]
-use crate::protocols::redis;
-use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1, semantics};
+use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1};
 use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
 #[cfg(feature = "tls")]
 use crate::reactor::{Tls, TlsSettings};
@@ -352,22 +346,6 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// The server said something on a connection that answers no request. Messages and invalidations are none of ours; an
-    /// error lets nobody in.
-    #[cfg(any(feature = "postgres", feature = "redis"))]
-    fn on_push(&mut self, at: At, message: Message<'_>) {
-        let words = match message {
-            #[cfg(feature = "redis")]
-            Message::Redis(redis::Message::Reply(reply)) => reply.error().map(turned_away),
-            #[cfg(feature = "postgres")]
-            Message::Postgres(postgres::Message::Error(error)) => Some(statements::turned_away(error)),
-            _ => None,
-        };
-        if words.is_some() {
-            self.lines[at.tag as usize].words = words;
-        }
-    }
-
     /// Lets as many idle connections pull as requests are due, and sets the alarm for the next.
     fn wake_idle(&mut self, reactor: &mut Reactor<Wire>, now: Moment) {
         let Some(pace) = &self.pace else {
@@ -514,10 +492,10 @@ impl Handler<Wire> for Runner<'_> {
             to.linger(Duration::ZERO);
         }
         let version = to.protocol().version().unwrap_or(Version::Http11);
-        self.lines[index as usize].ready |= to.slots() > 0;
         while to.slots() > 0 && self.broken.is_none() {
             let Some(start) = self.next_start(at.now) else {
                 let line = &mut self.lines[index as usize];
+                line.ready = true;
                 if !line.idle {
                     line.idle = true;
                     self.idle.push(index);
@@ -526,7 +504,7 @@ impl Handler<Wire> for Runner<'_> {
             };
             let line = &mut self.lines[index as usize];
             let id = self.flights.depart(&mut line.queue, index, start, version, at.now);
-            line.moved = true;
+            (line.moved, line.ready) = (true, true);
             let first = std::mem::take(&mut line.first);
             let sent = match self.work.send(first, |request| to.send(id, request)) {
                 Ok(sent) => sent,
@@ -546,74 +524,19 @@ impl Handler<Wire> for Runner<'_> {
         self.watch(index as usize, to);
     }
 
+    #[inline]
     fn on_message(&mut self, at: At, id: Option<ExchangeId>, message: Message<'_>, done: bool) -> Flow {
         let Some(id) = id else {
             #[cfg(any(feature = "postgres", feature = "redis"))]
             self.on_push(at, message);
             return Flow::Continue;
         };
-        let Some(flight) = self.flights.get_mut(id) else { return Flow::Continue };
-        let counts = flight.start.intended >= self.begin;
         match message {
-            Message::Http(semantics::Message::Head(head)) => {
-                (flight.status, flight.version) = (head.status, head.version.into());
-                #[cfg(feature = "http2")]
-                if head.status == 101 && self.plan.asks_for_http2() {
-                    self.lines[flight.line as usize].agreed = crate::wire::agrees_to_http2(&head);
-                }
-            }
-            Message::Http(semantics::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
+            Message::Http(message) => self.on_http(at, id, message, done),
             #[cfg(feature = "redis")]
-            Message::Redis(redis::Message::Reply(reply)) => {
-                if let Some(error) = reply.error() {
-                    let line = &mut self.lines[flight.line as usize];
-                    if !line.useful && super::redis::turns_away(error) {
-                        line.words = Some(turned_away(error));
-                    }
-                }
-                if counts {
-                    self.received(reply.as_bytes().len(), at.now);
-                }
-            }
-            #[cfg(feature = "redis")]
-            Message::Redis(redis::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
+            Message::Redis(message) => self.on_redis(at, id, message, done),
             #[cfg(feature = "postgres")]
-            Message::Postgres(postgres::Message::Row(row)) if counts => self.received(row.as_bytes().len(), at.now),
-            #[cfg(feature = "postgres")]
-            Message::Postgres(postgres::Message::Data(bytes)) if counts => self.received(bytes.len(), at.now),
-            #[cfg(feature = "postgres")]
-            Message::Postgres(postgres::Message::Error(error)) => flight.fails(error.code()),
-            // There is no data for it.
-            #[cfg(feature = "postgres")]
-            Message::Postgres(postgres::Message::CopyIn(_)) if !done => {
-                flight.fails(b"COPY");
-                if let Some(flight) = self.land(id) {
-                    self.answered(flight, Verdict::Error("COPY"), at.now);
-                }
-                return Flow::Cancel;
-            }
-            _ => {}
-        }
-        if done && let Some(flight) = self.land(id) {
-            let verdict = match message {
-                Message::Http(_) => Verdict::Status(flight.status),
-                #[cfg(feature = "redis")]
-                Message::Redis(redis::Message::Reply(reply)) => reply
-                    .error()
-                    .map_or(Verdict::Ok, |error| Verdict::Error(std::str::from_utf8(error.code()).unwrap_or("?"))),
-                #[cfg(feature = "redis")]
-                Message::Redis(_) => Verdict::Ok,
-                #[cfg(feature = "postgres")]
-                Message::Postgres(_) => flight.verdict(),
-            };
-            match &self.lines[flight.line as usize].words {
-                // What looks like an answer, and is none.
-                Some((kind, words)) => {
-                    let (kind, words) = (*kind, words.clone());
-                    self.fail_with(kind, flight.start, at.now, |_| words);
-                }
-                None => self.answered(flight, verdict, at.now),
-            }
+            Message::Postgres(message) => return self.on_postgres(at, id, message, done),
         }
         Flow::Continue
     }
