@@ -11,10 +11,12 @@
 //! }
 //! ```
 
+mod complaint;
 mod table;
 
 use std::io::{self, Write};
 
+pub use complaint::write_error;
 use postgres_types::Type;
 use serde::de::IgnoredAny;
 pub use table::write_table;
@@ -68,6 +70,11 @@ impl<W: Write> Json<W> {
             self.line.push(b'\n');
         }
         self.out.write_all(&self.line)
+    }
+
+    /// What is written to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// There are no more rows.
@@ -136,6 +143,11 @@ impl<W: Write> Csv<W> {
     /// A writer of rows.
     pub fn new(out: W) -> Self {
         Self { out, line: Vec::new() }
+    }
+
+    /// What is written to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// The names of the columns.

@@ -100,7 +100,7 @@ fn cell(text: &str) -> Cell {
 }
 
 /// What stands for a line on a terminal, and its width.
-fn line(text: &str) -> (String, usize) {
+pub(super) fn line(text: &str) -> (String, usize) {
     let (mut shown, mut used) = (String::with_capacity(text.len()), 0);
     for letter in text.chars() {
         let before = shown.len();
