@@ -168,7 +168,8 @@ impl<W: Write> Csv<W> {
             }
             let Some(field) = field else { continue };
             let field = field.as_ref();
-            if field.is_empty() || field.contains(['"', ',', '\r', '\n']) {
+            let special = |byte| matches!(byte, b'"' | b',' | b'\r' | b'\n');
+            if field.is_empty() || field.bytes().any(special) {
                 self.line.push(b'"');
                 self.line.extend_from_slice(field.replace('"', "\"\"").as_bytes());
                 self.line.push(b'"');
