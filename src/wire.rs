@@ -84,6 +84,8 @@ impl Wire {
         match self {
             #[cfg(feature = "redis")]
             Wire::Redis(machine) => Some(machine.version().into()),
+            #[cfg(feature = "postgres")]
+            Wire::Postgres(_) => Some(crate::version::Version::Postgres3),
             _ => None,
         }
     }

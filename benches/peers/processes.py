@@ -21,6 +21,7 @@ INSTALL.update({
     "initdb": "postgresql",
     "pgbench": "postgresql",
     "postgres": "postgresql",
+    "psql": "postgresql-client",
     "redis-benchmark": "redis-tools",
     "redis-cli": "redis-tools",
     "redis-server": "redis-server",

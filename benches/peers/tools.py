@@ -168,6 +168,24 @@ class Pgbench:
         return int(re.search(r"number of transactions actually processed: (\d+)", output).group(1))
 
 
+class Rows:
+    """A tool that asks PostgreSQL one thing and throws away what comes: a request is a row here."""
+
+    def __init__(self, name, command, rows):
+        self.name, self.ask, self.rows = name, command, rows
+
+    def command(self, load):
+        # psql takes no option behind the URL, and ours nothing but the statement.
+        words = ["-c", *load.words, load.url] if self.name == "psql" else [load.url, *load.words]
+        return [*self.ask, "-o", "/dev/null", *words]
+
+    def seconds(self, output):
+        return None
+
+    def requests(self, output):
+        return self.rows
+
+
 class Download:
     """A tool that fetches one URL and throws it away: a request is a MiB here."""
 

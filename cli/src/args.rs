@@ -35,9 +35,14 @@ pub(crate) enum Command {
 /// Behind the URL of a database (redis://host:port/0) stand the words of a command, and no options. Without words, or with a
 /// single dash, commands are read from standard input, one a line. Replies are printed as people read them on a terminal,
 /// and raw elsewhere; errors go to standard error. SUBSCRIBE prints messages until Ctrl-C.
+///
+/// PostgreSQL (postgres://user@host/database) is asked statements, or one with values for $1, $2, … behind it, or what
+/// standard input has. Results are tables on a terminal, and CSV elsewhere. COPY copies to standard output, and from standard
+/// input or a file (-D). LISTEN prints notifications until Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The password of a database may stand in its URL or in the environment (REDISCLI_AUTH).
+The password of a database may stand in its URL or in the environment (REDISCLI_AUTH; PGPASSWORD, PGPASSFILE and
+all else that psql looks at).
 Exit status: 0 all requests were answered, 1 some were not (or a database answered with an error), 2 the command line
 is wrong.")]
 pub(crate) struct FetchArgs {
@@ -48,11 +53,11 @@ pub(crate) struct FetchArgs {
     #[arg(value_name = "URL|WORD")]
     pub(crate) more: Vec<String>,
 
-    /// Print the replies of a database as JSON, one a line
+    /// Print the replies of a database as JSON, one a line; of PostgreSQL an object for each row
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// End after so many messages of a subscription
+    /// End after so many messages of a subscription, or notifications
     #[arg(long, value_parser = units::positive, value_name = "NUMBER")]
     pub(crate) count: Option<u64>,
 
@@ -118,7 +123,8 @@ pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
 
-    /// What to ask a database: the words of a command of Redis, templates too. No options stand behind the first
+    /// What to ask a database: the words of a command of Redis, or a statement and its values; templates too. No options
+    /// stand behind the first
     #[arg(value_name = "WORD", allow_hyphen_values = true)]
     pub(crate) words: Vec<String>,
 
@@ -146,6 +152,11 @@ pub(crate) struct LoadArgs {
     /// Requests on their way at once on one connection: streams of HTTP/2, or the pipeline of HTTP/1.1 or Redis
     #[arg(short = 'p', long, default_value = "1", value_parser = units::depth, value_name = "NUMBER")]
     pub(crate) depth: u16,
+
+    /// How statements are sent to PostgreSQL: prepared once on each connection (as by default), prepared each time, or
+    /// with their values written into them
+    #[arg(short = 'M', long, value_name = "PROTOCOL")]
+    pub(crate) protocol: Option<Sending>,
 
     /// Ask for HTTP/2 on plain http with the first request of each connection
     #[arg(long, conflicts_with_all = ["http1", "http2"])]
@@ -219,23 +230,23 @@ impl FetchArgs {
         iter::once(&self.url).chain(&self.more)
     }
 
-    /// An option that was given and that only HTTP has.
-    pub(crate) fn of_http(&self) -> Option<&'static str> {
+    /// The options that were given and that only HTTP has.
+    pub(crate) fn of_http(&self) -> impl Iterator<Item = &'static str> {
         let given = [
             ("--include", self.include),
             ("--fail", self.fail),
             ("--form", !self.form.is_empty()),
             ("--expect-continue", self.expect_continue),
         ];
-        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name).or_else(|| self.request.of_http())
+        given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).chain(self.request.of_http())
     }
 }
 
 impl LoadArgs {
-    /// An option that was given and that only HTTP has.
-    pub(crate) fn of_http(&self) -> Option<&'static str> {
+    /// The options that were given and that only HTTP has.
+    pub(crate) fn of_http(&self) -> impl Iterator<Item = &'static str> {
         let given = [("--upgrade", self.upgrade), ("--disable-keepalive", self.disable_keepalive)];
-        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name).or_else(|| self.request.of_http())
+        given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).chain(self.request.of_http())
     }
 }
 
@@ -245,6 +256,15 @@ pub(crate) enum Format {
     Json,
     Csv,
     Html,
+}
+
+/// How statements are sent, in the words of pgbench.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sending {
+    #[default]
+    Prepared,
+    Extended,
+    Simple,
 }
 
 /// What a request has beside its URL.
@@ -298,8 +318,8 @@ impl RequestArgs {
         }
     }
 
-    /// An option that was given and that only HTTP has.
-    fn of_http(&self) -> Option<&'static str> {
+    /// The options that were given and that only HTTP has.
+    fn of_http(&self) -> impl Iterator<Item = &'static str> + use<> {
         let given = [
             ("--method", self.method.is_some()),
             ("--header", !self.headers.is_empty()),
@@ -310,7 +330,7 @@ impl RequestArgs {
             ("--http1.1", self.http1),
             ("--http2", self.http2),
         ];
-        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+        given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name)
     }
 }
 

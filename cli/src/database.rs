@@ -1,9 +1,10 @@
 //! What databases have in common on the command line: which URLs are theirs, who one is there, and which options they have
 //! nothing to do with. Connects to nobody.
 
-use aquests::postgres::Postgres;
+use aquests::postgres::{Postgres, SslMode};
 use aquests::redis::Redis;
 
+use crate::args::TlsArgs;
 use crate::output::Failure;
 
 /// Where `redis-cli` looks for a password, too.
@@ -34,10 +35,29 @@ fn refuse(option: Option<&str>, name: &str) -> Result<(), Failure> {
     }
 }
 
-/// The server that a URL names. `of_http`: an option that was given, and that it has nothing to do with.
-pub(crate) fn postgres(url: &str, of_http: Option<&str>) -> Result<Postgres, Failure> {
+/// The server that a URL names, with TLS as the options want it. `of_http`: an option that was given, and that it has
+/// nothing to do with.
+///
+/// Where nobody says otherwise, PostgreSQL goes on in clear text with a server that has no TLS. Who says whom to trust, or
+/// who to be, wants TLS; what the URL says of it comes first.
+pub(crate) fn postgres(url: &str, tls: &TlsArgs, of_http: Option<&str>) -> Result<Postgres, Failure> {
     refuse(of_http, "PostgreSQL")?;
-    Ok(Postgres::parse(url)?)
+    let mut db = Postgres::parse(url)?;
+    let says = url.contains("?sslmode=") || url.contains("&sslmode=") || std::env::var_os("PGSSLMODE").is_some();
+    if !says && tls.insecure {
+        db = db.ssl_mode(SslMode::Require);
+    } else if !says && tls.cacert.is_some() {
+        db = db.ssl_mode(SslMode::VerifyFull);
+    } else if !says && tls.cert.is_some() {
+        db = db.ssl_mode(SslMode::Require);
+    }
+    if let Some(path) = &tls.cacert {
+        db = db.ssl_root_cert(path);
+    }
+    if let Some(chain) = &tls.cert {
+        db = db.ssl_identity(chain, tls.key.as_ref().unwrap_or(chain));
+    }
+    Ok(db)
 }
 
 /// The server that a URL names, with the password of the environment where the URL says nothing of who one is.

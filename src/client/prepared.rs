@@ -14,7 +14,7 @@ use super::{Callback, RequestId};
 use crate::error::Error;
 use crate::pool::Connection;
 #[cfg(feature = "postgres")]
-use crate::postgres::{OnRow, Run};
+use crate::postgres::{Run, Taker};
 #[cfg(feature = "redis")]
 use crate::protocols::redis::{self, PreparedCommand};
 use crate::protocols::semantics::{self, Body, PreparedRequest};
@@ -41,12 +41,12 @@ pub(super) struct Streams {
     pub(super) upload: Option<Upload>,
     pub(super) sink: Option<Sink>,
     pub(super) progress: Option<ProgressCallback>,
-    /// Who gets the rows, until the first comes.
+    /// Who gets what comes of a statement, until the first of it does.
     #[cfg(feature = "postgres")]
-    pub(super) on_row: Option<OnRow>,
-    /// Somebody gets the rows one by one.
+    pub(super) taker: Option<Taker>,
+    /// There is, or was, somebody who does.
     #[cfg(feature = "postgres")]
-    pub(super) by_row: bool,
+    pub(super) by_part: bool,
     /// The head without `expect`. It is there as long as the server may still refuse to be asked.
     pub(super) expect: Option<PreparedRequest>,
     /// Why the body could not be had.
@@ -149,7 +149,7 @@ impl Prepared {
     pub(super) fn may_hold(&self) -> bool {
         self.streams.as_ref().is_some_and(|streams| {
             #[cfg(feature = "postgres")]
-            if streams.by_row {
+            if streams.by_part {
                 return true;
             }
             streams.sink.is_some()

@@ -11,6 +11,8 @@ use crate::error::Error;
 #[cfg(feature = "redis")]
 use crate::error::ErrorKind;
 #[cfg(feature = "postgres")]
+use crate::postgres::ServerError;
+#[cfg(feature = "postgres")]
 use crate::protocols::postgres;
 #[cfg(feature = "redis")]
 use crate::protocols::redis;
@@ -47,6 +49,15 @@ impl<'a> Push<'a> {
     pub fn notification(&self) -> Option<postgres::Notification<'a>> {
         match self {
             Push::Postgres(postgres::Message::Notification(notification)) => Some(*notification),
+            _ => None,
+        }
+    }
+
+    /// What PostgreSQL had to say beside what it was asked: a notice, a warning.
+    #[cfg(feature = "postgres")]
+    pub fn notice(&self) -> Option<ServerError> {
+        match self {
+            Push::Postgres(postgres::Message::Notice(notice)) => Some(ServerError::new(*notice)),
             _ => None,
         }
     }

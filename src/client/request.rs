@@ -255,8 +255,28 @@ impl Request {
         mut self,
         mut callback: impl FnMut(crate::postgres::Row<'_>) -> Result<Flow, E> + Send + 'static,
     ) -> Self {
-        self.streams().by_row = true;
-        self.streams().on_row = Some(Box::new(move |row| callback(row).map_err(Into::into)));
+        let on_row = Box::new(move |row: crate::postgres::Row<'_>| callback(row).map_err(Into::into));
+        self.taken_by(crate::postgres::Taker::Rows(on_row));
+        self
+    }
+
+    #[cfg(feature = "postgres")]
+    fn taken_by(&mut self, taker: crate::postgres::Taker) {
+        let streams = self.streams();
+        (streams.taker, streams.by_part) = (Some(taker), true);
+    }
+
+    /// Hands everything that comes of a statement to this as it comes, and keeps no row and nothing of what is
+    /// copied: where one result ends and the next begins is told, too, so that several can be written one after the other
+    /// without being held. An error of the server is in the outcome. In place of [`on_row`](Self::on_row), and with the
+    /// same rules.
+    #[cfg(feature = "postgres")]
+    pub fn on_part<E: Into<BoxError>>(
+        mut self,
+        mut callback: impl FnMut(crate::postgres::Part<'_>) -> Result<Flow, E> + Send + 'static,
+    ) -> Self {
+        let on_part = Box::new(move |part: crate::postgres::Part<'_>| callback(part).map_err(Into::into));
+        self.taken_by(crate::postgres::Taker::Parts(on_part));
         self
     }
 

@@ -127,8 +127,8 @@ impl Core {
         server.interrupted = false;
         let begins = !exchange.collected.has_begun();
         let into = exchange.collected.results_mut(self.settings.reply_limit);
-        if begins && let Some(on_row) = exchange.request.streams.as_mut().and_then(|streams| streams.on_row.take()) {
-            into.set_on_row(on_row);
+        if begins && let Some(taker) = exchange.request.streams.as_mut().and_then(|streams| streams.taker.take()) {
+            into.set_taker(taker);
         }
         let before = into.size();
         let then = run.message(&message, done, &mut server.statements, into);

@@ -211,11 +211,17 @@ impl Work {
         };
         let name = if self.mode == Mode::Prepared { NAME } else { "" };
         let steps = [
+            // One that failed before may be there, or not.
+            Step::CloseStatement(name),
             Step::Parse { name, sql: &self.sql, types: &[] },
             Step::Bind { portal: "", statement: name, parameters, results: &[] },
             Step::Execute { portal: "", rows: 0 },
         ];
-        let steps = if first || self.mode == Mode::Extended { &steps[..] } else { &steps[1..] };
+        let steps = match self.mode {
+            Mode::Prepared if first => &steps[..],
+            Mode::Prepared => &steps[2..],
+            _ => &steps[1..],
+        };
         send(Request::Steps { steps, end: End::Sync })
     }
 

@@ -83,8 +83,11 @@ struct Line {
     tried: usize,
     /// The place of the address that was dialed last: others may reach another one meanwhile.
     dialed: usize,
-    /// The next request is the first on its connection.
+    /// The next request is the first on its connection, or as good as that.
     first: bool,
+    /// A statement was done on the connection: it is prepared there.
+    #[cfg(feature = "postgres")]
+    prepared: bool,
     /// The server agreed to that.
     #[cfg(feature = "http2")]
     agreed: bool,
@@ -186,6 +189,8 @@ impl<'a> Runner<'a> {
             tried: 0,
             dialed: 0,
             first: false,
+            #[cfg(feature = "postgres")]
+            prepared: false,
             #[cfg(feature = "http2")]
             agreed: false,
             queue: Queue::EMPTY,
@@ -465,6 +470,10 @@ impl Handler<Wire> for Runner<'_> {
         self.reached = line.dialed;
         (line.tried, line.useful, line.ready, line.words) = (0, false, false, None);
         line.first = self.plan.begins_differently();
+        #[cfg(feature = "postgres")]
+        {
+            line.prepared = false;
+        }
         #[cfg(feature = "http2")]
         {
             line.agreed = false;

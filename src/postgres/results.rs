@@ -79,6 +79,17 @@ impl fmt::Debug for Results {
 }
 
 impl ResultSet {
+    /// One with these columns and no rows yet, for whoever is given rows one by one and wants to keep some.
+    pub fn with_columns(columns: &[Column]) -> Self {
+        Self { columns: columns.into(), ..Self::default() }
+    }
+
+    /// Keeps a row, which must have come with the same columns.
+    pub fn push(&mut self, row: &Row<'_>) {
+        self.fields.extend_from_slice(row.as_bytes());
+        self.ends.push(self.fields.len());
+    }
+
     /// The columns; none for a statement that returns no rows.
     pub fn columns(&self) -> &[Column] {
         &self.columns
@@ -131,8 +142,30 @@ impl fmt::Debug for ResultSet {
     }
 }
 
+/// A part of what comes of a statement, in the order in which the server tells it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Part<'a> {
+    /// A result begins that has these columns.
+    Columns(&'a [Column]),
+    /// A row of it.
+    Row(Row<'a>),
+    /// Some of what `COPY … TO STDOUT` brings, cut anywhere.
+    Copied(&'a [u8]),
+    /// A statement is done, and this is what it did: `SELECT 3`, `INSERT 0 1`. Empty for an empty statement.
+    Done(&'a str),
+}
+
 /// What gets each row as it comes.
 pub(crate) type OnRow = Box<dyn FnMut(Row<'_>) -> Result<Flow, Failure> + Send>;
+/// What gets everything as it comes.
+pub(crate) type OnPart = Box<dyn FnMut(Part<'_>) -> Result<Flow, Failure> + Send>;
+
+/// Who gets what as it comes.
+pub(crate) enum Taker {
+    Rows(OnRow),
+    Parts(OnPart),
+}
 
 /// What a callback says that cannot go on.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -157,7 +190,7 @@ pub(crate) struct Collected {
     results: Results,
     /// A result is open: its end did not come yet.
     open: bool,
-    on_row: Option<OnRow>,
+    taker: Option<Taker>,
     /// Bytes that it holds, and may hold.
     size: usize,
     limit: usize,
@@ -166,7 +199,7 @@ pub(crate) struct Collected {
 impl Collected {
     /// Keeps everything, up to so many bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { results: Results::default(), open: false, on_row: None, size: 0, limit }
+        Self { results: Results::default(), open: false, taker: None, size: 0, limit }
     }
 
     /// Memory that it holds, in bytes.
@@ -189,9 +222,17 @@ impl Collected {
         std::mem::take(&mut self.results)
     }
 
-    /// Rows are given away as they come, and none is kept.
-    pub(crate) fn set_on_row(&mut self, on_row: OnRow) {
-        self.on_row = Some(on_row);
+    /// Rows are given away as they come, or everything is, and none is kept.
+    pub(crate) fn set_taker(&mut self, taker: Taker) {
+        self.taker = Some(taker);
+    }
+
+    /// Tells whoever wants to know everything; `None` where nobody does.
+    fn tell(&mut self, part: Part<'_>) -> Result<Option<Flow>, Stopped> {
+        match &mut self.taker {
+            Some(Taker::Parts(on_part)) => on_part(part).map(Some).map_err(Stopped::Callback),
+            _ => Ok(None),
+        }
     }
 
     fn grow(&mut self, bytes: usize) -> Result<(), Stopped> {
@@ -218,9 +259,9 @@ impl Collected {
     }
 
     /// Rows with these columns follow.
-    pub(crate) fn describe(&mut self, columns: &Arc<[Column]>) -> Result<(), Stopped> {
+    pub(crate) fn describe(&mut self, columns: &Arc<[Column]>) -> Result<Flow, Stopped> {
         self.set()?.columns = columns.clone();
-        Ok(())
+        Ok(self.tell(Part::Columns(columns))?.unwrap_or(Flow::Continue))
     }
 
     /// The next message. [`Flow::Continue`] unless a callback says something else.
@@ -229,10 +270,14 @@ impl Collected {
             Message::RowDescription(described) => {
                 let columns = columns(described);
                 self.grow(columns.iter().map(|column| size_of::<Column>() + column.name().len()).sum())?;
-                self.describe(&columns)?;
+                return self.describe(&columns);
             }
             Message::Row(row) => return self.row(row),
             Message::Data(data) => {
+                self.set()?;
+                if let Some(flow) = self.tell(Part::Copied(data))? {
+                    return Ok(flow);
+                }
                 self.grow(data.len())?;
                 self.set()?.copied.extend_from_slice(data);
             }
@@ -240,13 +285,16 @@ impl Collected {
             Message::Complete(tag) => {
                 self.grow(tag.as_bytes().len())?;
                 let set = self.set()?;
-                set.tag = String::from_utf8_lossy(tag.as_bytes()).into();
+                let words = String::from_utf8_lossy(tag.as_bytes());
+                set.tag = words.clone().into();
                 set.affected = tag.rows();
                 self.open = false;
+                return Ok(self.tell(Part::Done(&words))?.unwrap_or(Flow::Continue));
             }
             Message::Empty => {
                 self.set()?;
                 self.open = false;
+                return Ok(self.tell(Part::Done(""))?.unwrap_or(Flow::Continue));
             }
             Message::Error(error) => self.fail(ServerError::new(*error))?,
             Message::Notice(notice) => {
@@ -275,15 +323,20 @@ impl Collected {
             return Err(protocols::Error::from(Violation::Row).into());
         }
         let fields = row.as_bytes();
-        if self.on_row.is_none() {
+        if self.taker.is_none() {
             self.grow(fields.len() + size_of::<usize>())?;
             let set = self.set()?;
             set.fields.extend_from_slice(fields);
             set.ends.push(set.fields.len());
             return Ok(Flow::Continue);
         }
-        let (Some(on_row), Some(set)) = (&mut self.on_row, self.results.sets.last()) else { return Ok(Flow::Continue) };
-        on_row(Row::new(&set.columns, fields)).map_err(Stopped::Callback)
+        let (Some(taker), Some(set)) = (&mut self.taker, self.results.sets.last()) else { return Ok(Flow::Continue) };
+        let row = Row::new(&set.columns, fields);
+        match taker {
+            Taker::Rows(on_row) => on_row(row),
+            Taker::Parts(on_part) => on_part(Part::Row(row)),
+        }
+        .map_err(Stopped::Callback)
     }
 }
 

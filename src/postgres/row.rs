@@ -149,6 +149,11 @@ impl<'a> Row<'a> {
         Self { columns, fields }
     }
 
+    /// Its fields, each with its length before it.
+    pub(super) fn as_bytes(&self) -> &'a [u8] {
+        self.fields
+    }
+
     /// What its fields are.
     pub fn columns(&self) -> &'a [Column] {
         self.columns

@@ -1,12 +1,15 @@
 //! `aquests fetch`: many URLs at once, their answers printed in the order of the URLs; or the commands of a database (`redis`,
-//! read by `script`, printed by `replies`). How a request travels lives in the library; here is only what is asked for, and
+//! read by `script`, printed by `replies`; `postgres`, read by `sql`, printed by `results`). How a request travels lives in the library; here is only what is asked for, and
 //! in `printer` what is printed where.
 
 mod bar;
+mod postgres;
 mod printer;
 mod redis;
 mod replies;
+mod results;
 mod script;
+mod sql;
 
 use std::io;
 use std::path::Path;
@@ -36,9 +39,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
     match Database::of(&args.url) {
         Some(Database::Redis) => return redis::run(args),
-        Some(Database::Postgres) => {
-            return Err(Failure::Usage("fetch does not ask PostgreSQL yet; load does".to_owned()));
-        }
+        Some(Database::Postgres) => return postgres::run(args),
         None => {}
     }
     for (name, given) in [("--json", args.json), ("--count", args.count.is_some())] {

@@ -26,7 +26,7 @@ const BATCH: usize = 100;
 
 /// Runs the command.
 pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
-    let db = database::redis(&args.url, args.of_http())?;
+    let db = database::redis(&args.url, args.of_http().next())?;
     let from_stdin = match &args.more[..] {
         [] if io::stdin().is_terminal() => {
             return Err(Failure::Usage("a command of Redis is missing behind the URL: redis://… GET key".to_owned()));

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use aquests::load::{Mode, Plan};
 
-use crate::args::LoadArgs;
+use crate::args::{LoadArgs, Sending};
 use crate::database::{self, Database};
 use crate::output::Failure;
 use crate::request::Parts;
@@ -69,7 +69,11 @@ impl<'a> Job<'a> {
         };
         let tls = tls::settings(&args.tls, embedded.and_then(|target| target.authority.as_deref()))?;
         let requests = args.requests.or(if args.duration.is_none() { Some(REQUESTS) } else { None });
-        let (mut plan, url, parts) = match Database::of(&url) {
+        let database = Database::of(&url);
+        if args.protocol.is_some() && database != Some(Database::Postgres) {
+            return Err(Failure::Usage("--protocol is for PostgreSQL: postgres://… \"SELECT 1\"".to_owned()));
+        }
+        let (mut plan, url, parts) = match database {
             Some(Database::Redis) => redis(&url, args)?,
             Some(Database::Postgres) => postgres(&url, args)?,
             None => {
@@ -117,6 +121,16 @@ impl<'a> Job<'a> {
     }
 }
 
+impl From<Sending> for Mode {
+    fn from(sending: Sending) -> Self {
+        match sending {
+            Sending::Prepared => Mode::Prepared,
+            Sending::Extended => Mode::Extended,
+            Sending::Simple => Mode::Simple,
+        }
+    }
+}
+
 fn http(url: &str, args: &LoadArgs, parts: &Parts) -> Result<Plan, Failure> {
     if !args.words.is_empty() {
         return Err(Failure::Usage("words behind the URL are for databases: redis://… GET key".to_owned()));
@@ -141,17 +155,17 @@ fn http(url: &str, args: &LoadArgs, parts: &Parts) -> Result<Plan, Failure> {
 type Asked = (Plan, String, Parts);
 
 fn postgres(url: &str, args: &LoadArgs) -> Result<Asked, Failure> {
-    let db = database::postgres(url, args.of_http())?;
+    let db = database::postgres(url, &args.tls, args.of_http().next())?;
     let Some((sql, values)) = args.words.split_first() else {
         return Err(Failure::Usage("a statement is missing behind the URL: postgres://… \"SELECT 1\"".to_owned()));
     };
     let name = sql.trim_start().split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
-    let plan = Plan::postgres(&db, sql, values, Mode::Prepared)?;
+    let plan = Plan::postgres(&db, sql, values, args.protocol.unwrap_or_default().into())?;
     Ok((plan, db.url().to_string(), Parts::named(name)))
 }
 
 fn redis(url: &str, args: &LoadArgs) -> Result<Asked, Failure> {
-    let db = database::redis(url, args.of_http())?;
+    let db = database::redis(url, args.of_http().next())?;
     let Some(name) = args.words.first() else {
         return Err(Failure::Usage("a command of Redis is missing behind the URL: redis://… GET key".to_owned()));
     };

@@ -87,7 +87,11 @@ impl Runner<'_> {
             _ => {}
         }
         if done && let Some(flight) = self.land(id) {
-            self.said(at, flight, flight.verdict());
+            let (line, verdict) = (&mut self.lines[flight.line as usize], flight.verdict());
+            line.prepared |= verdict == Verdict::Ok;
+            // Perhaps it could not be prepared: those behind it would only be told that it is not there.
+            line.first |= !line.prepared;
+            self.said(at, flight, verdict);
         }
         Flow::Continue
     }

@@ -11,10 +11,12 @@
 //! }
 //! ```
 
+mod complaint;
 mod table;
 
 use std::io::{self, Write};
 
+pub use complaint::write_error;
 use postgres_types::Type;
 use serde::de::IgnoredAny;
 pub use table::write_table;
@@ -68,6 +70,11 @@ impl<W: Write> Json<W> {
             self.line.push(b'\n');
         }
         self.out.write_all(&self.line)
+    }
+
+    /// What is written to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// There are no more rows.
@@ -138,6 +145,11 @@ impl<W: Write> Csv<W> {
         Self { out, line: Vec::new() }
     }
 
+    /// What is written to.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// The names of the columns.
     pub fn header(&mut self, columns: &[Column]) -> io::Result<()> {
         self.write(columns.iter().map(|column| Some(column.name())))
@@ -156,7 +168,8 @@ impl<W: Write> Csv<W> {
             }
             let Some(field) = field else { continue };
             let field = field.as_ref();
-            if field.is_empty() || field.contains(['"', ',', '\r', '\n']) {
+            let special = |byte| matches!(byte, b'"' | b',' | b'\r' | b'\n');
+            if field.is_empty() || field.bytes().any(special) {
                 self.line.push(b'"');
                 self.line.extend_from_slice(field.replace('"', "\"\"").as_bytes());
                 self.line.push(b'"');

@@ -62,6 +62,8 @@ fn draw(cells: &[Cell], widths: &[usize], out: &mut String, align: impl Fn(usize
             let (text, used) = cell.get(line).map_or(("", 0), |(text, used)| (text.as_str(), *used));
             let (space, goes_on, last) = (width - used, line + 1 < cell.len(), at + 1 == cells.len());
             let (before, after) = match align(at) {
+                // What has no such line ends the row.
+                Align::Right if last && line > 0 && line >= cell.len() => (0, 0),
                 Align::Left => (0, space),
                 Align::Right => (space, 0),
                 Align::Center => (space / 2, space - space / 2),
@@ -100,7 +102,7 @@ fn cell(text: &str) -> Cell {
 }
 
 /// What stands for a line on a terminal, and its width.
-fn line(text: &str) -> (String, usize) {
+pub(super) fn line(text: &str) -> (String, usize) {
     let (mut shown, mut used) = (String::with_capacity(text.len()), 0);
     for letter in text.chars() {
         let before = shown.len();

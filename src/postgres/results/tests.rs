@@ -116,7 +116,7 @@ fn rows_that_are_given_away_are_not_kept() {
         Ok(if row.get::<i32>(0) == 2 { Flow::Hold } else { Flow::Continue })
     });
     let mut collected = Collected::new(1_000);
-    collected.set_on_row(on_row);
+    collected.set_taker(Taker::Rows(on_row));
     let mut flows = Vec::new();
     let rows: Vec<_> = (0..500).map(|number| texts(&[&number.to_string()])).collect();
     let bytes = [described(&[("a", 23, 0)]), rows.concat(), complete("SELECT 500"), ready(b'I')].concat();
@@ -129,11 +129,60 @@ fn rows_that_are_given_away_are_not_kept() {
 }
 
 #[test]
+fn parts_are_told_in_their_order_and_not_kept() {
+    let (sender, receiver) = mpsc::channel();
+    let on_part: OnPart = Box::new(move |part| {
+        sender.send(match part {
+            Part::Columns(columns) => columns.iter().map(Column::name).collect(),
+            Part::Row(row) => row.text(0).unwrap().into_owned(),
+            Part::Copied(bytes) => format!("copied {}", String::from_utf8_lossy(bytes)),
+            Part::Done(tag) => format!("({tag})"),
+        })?;
+        Ok(Flow::Continue)
+    });
+    let mut collected = Collected::new(1_000);
+    collected.set_taker(Taker::Parts(on_part));
+    let floods = [texts(&[&"x".repeat(900)]), message(b'd', &[b'y'; 900])];
+    let bytes = [
+        described(&[("a", 25, 0)]),
+        complete("SELECT 0"),
+        described(&[("b", 25, 0)]),
+        texts(&["1"]),
+        floods[0].repeat(2),
+        complete("SELECT 3"),
+        message(b'I', b""),
+        message(b'H', &[0, 0, 0]),
+        floods[1].repeat(2),
+        message(b'c', b""),
+        complete("COPY 2"),
+        ready(b'I'),
+    ];
+    tell(&bytes.concat(), |message| assert_eq!(collected.message(&message).unwrap(), Flow::Continue));
+    let told: Vec<String> = receiver.try_iter().collect();
+    let (row, copied) = ("x".repeat(900), format!("copied {}", "y".repeat(900)));
+    let expected =
+        ["a", "(SELECT 0)", "b", "1", &row, &row, "(SELECT 3)", "()", &copied, &copied, "(COPY 2)"].map(str::to_owned);
+    assert_eq!(told, expected);
+    assert_eq!(collected.results().sets().len(), 4, "what was done is still told");
+}
+
+#[test]
+fn a_result_is_put_together_again_from_its_rows() {
+    let bytes = [described(&[("a", 25, 0)]), texts(&["1"]), texts(&["2"]), complete("SELECT 2"), ready(b'I')].concat();
+    let results = collect_with(&bytes, Collected::new(1_000)).unwrap();
+    let set = &results.sets()[0];
+    let mut kept = ResultSet::with_columns(set.columns());
+    set.rows().for_each(|row| kept.push(&row));
+    let texts = |set: &ResultSet| set.rows().map(|row| row.get::<String>("a")).collect::<Vec<_>>();
+    assert_eq!((texts(&kept), kept.len()), (texts(set), 2));
+}
+
+#[test]
 fn a_callback_that_fails_ends_it() {
     let on_row: OnRow = Box::new(|_| Err("no more".into()));
     let bytes = [described(&[("a", 23, 0)]), texts(&["1"])].concat();
     let mut collected = Collected::new(1_000);
-    collected.set_on_row(on_row);
+    collected.set_taker(Taker::Rows(on_row));
     let end = collect_with(&bytes, collected);
     assert!(matches!(end, Err(Stopped::Callback(error)) if error.to_string() == "no more"));
 }

@@ -294,10 +294,11 @@ impl Run {
                 if !self.begun {
                     self.begun = true;
                     if let Some(prepared) = prepared.as_ref().filter(|prepared| !prepared.columns.is_empty()) {
-                        into.describe(&prepared.columns)?;
+                        flow = into.describe(&prepared.columns)?;
                     }
                 }
-                flow = into.message(message)?;
+                let next = into.message(message)?;
+                flow = if flow == Flow::Continue { next } else { flow };
             }
             _ => {}
         }
