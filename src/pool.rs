@@ -47,6 +47,8 @@ pub(crate) struct Route {
     pub(crate) pipeline: bool,
     /// It stands in the line of routes that want a connection.
     in_line: bool,
+    /// Its server took no more connections: not before this another is tried, as long as there are some.
+    pub(crate) dial_after: Moment,
     /// It stands in the line of those that need no worker for it.
     in_fast_line: bool,
 }
@@ -63,8 +65,13 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) enum Names {
     Unknown,
-    Asked,
-    Known { addresses: Vec<SocketAddr>, next: usize, until: Moment },
+    /// By the number of the question: an answer to another one is for somebody who has left.
+    Asked(u32),
+    Known {
+        addresses: Vec<SocketAddr>,
+        next: usize,
+        until: Moment,
+    },
 }
 
 impl Names {
@@ -488,6 +495,14 @@ impl Pool {
         Some(connection)
     }
 
+    /// Some connection of a route takes requests, now or when those on it are answered.
+    pub(crate) fn is_served(&self, route: usize) -> bool {
+        let serves = |entry: &Connection| {
+            entry.route == route && entry.let_in && !entry.is_taken() && entry.state != State::Closing
+        };
+        self.connections.iter().any(|(_, entry)| serves(entry))
+    }
+
     /// It takes nothing any more, and is about to close.
     pub(crate) fn retire(&mut self, connection: usize) {
         self.unrest(connection);
@@ -565,7 +580,7 @@ impl Pool {
     pub(crate) fn forget_if_unused(&mut self, index: usize) {
         let Some(route) = self.routes.get(index) else { return };
         let held = route.session.as_ref().is_some_and(|session| !session.released);
-        if held || route.connections > 0 || !route.queue.is_empty() || matches!(route.names, Names::Asked) {
+        if held || route.connections > 0 || !route.queue.is_empty() || matches!(route.names, Names::Asked(_)) {
             return;
         }
         let route = self.routes.remove(index);
@@ -628,6 +643,7 @@ impl Route {
             session,
             pipeline: true,
             in_line: false,
+            dial_after: Moment::START,
             in_fast_line: false,
         }
     }

@@ -64,6 +64,8 @@ pub(super) struct Core {
     pub(super) interrupts: Interrupts,
     /// Bytes collected and not yet handed over.
     pub(super) buffered: usize,
+    /// The number of the last question for a name.
+    pub(super) questions: u32,
     /// What one connection takes at once, of all that were used so far.
     pub(super) widest: usize,
     /// Requests that are on a connection.
@@ -104,6 +106,7 @@ impl Core {
             #[cfg(feature = "postgres")]
             interrupts: Interrupts::default(),
             buffered: 0,
+            questions: 0,
             widest: 1,
             on_way: 0,
             finished: 0,
@@ -384,6 +387,13 @@ impl Core {
 
     /// A connection is of no use to those who wait for it.
     fn came_to_nothing(&mut self, entry: &Connection, opened: bool, kind: ErrorKind, words: &str, now: Moment) {
+        /// How long a server that takes no more connections, of which some work, is asked for no other.
+        const PAUSE: Duration = Duration::from_millis(100);
+        let database = !matches!(self.pool.routes[entry.route].key.dialect, Dialect::Http { .. });
+        if database && kind != ErrorKind::Authentication && self.pool.is_served(entry.route) {
+            self.pool.routes[entry.route].dial_after = now + PAUSE;
+            return;
+        }
         #[cfg(feature = "postgres")]
         if self.tries_next_host(entry.route, Some(entry), kind, words, now) {
             return;

@@ -92,7 +92,7 @@ impl Core {
     pub(super) fn draw_host(&mut self, route: usize) {
         let entry = &mut self.pool.routes[route];
         let Dialect::Postgres(settings, _) = &entry.key.dialect else { return };
-        if entry.hosts.wants_draw(settings) && !matches!(entry.names, Names::Asked) {
+        if entry.hosts.wants_draw(settings) && !matches!(entry.names, Names::Asked(_)) {
             let mut number = [0; 4];
             // Without numbers it is the same one as before.
             if getrandom::fill(&mut number).is_ok() && entry.hosts.draw(settings, u32::from_ne_bytes(number)) {
@@ -121,7 +121,7 @@ impl Core {
         let entry = &mut self.pool.routes[route];
         let Dialect::Postgres(settings, _) = &entry.key.dialect else { return false };
         let settings = Arc::clone(settings);
-        if matches!(entry.names, Names::Asked) {
+        if matches!(entry.names, Names::Asked(_)) {
             // The answer is for the host that is next now. The next connection will tell what this one has.
             return settings.hosts.len() > 1;
         }

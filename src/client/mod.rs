@@ -44,7 +44,7 @@ mod writer;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use self::builder::Builder;
@@ -97,11 +97,12 @@ impl fmt::Display for RequestId {
 
 /// A request that was not taken, and why. `?` turns it into an [`Error`].
 #[derive(Debug)]
-pub struct Rejected(Box<(Error, Request)>);
+pub struct Rejected(Box<(Error, Mutex<Request>)>);
 
 impl Rejected {
     fn new(error: Error, request: Request) -> Self {
-        Self(Box::new((error, request)))
+        // Behind a lock only so that this may be shared, as errors are wanted to be.
+        Self(Box::new((error, Mutex::new(request))))
     }
 
     /// Why.
@@ -111,7 +112,7 @@ impl Rejected {
 
     /// The request, to be sent another time.
     pub fn into_request(self) -> Request {
-        self.0.1
+        self.0.1.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -426,4 +427,6 @@ const _: () = {
     is_send::<Client>();
     const fn is_shared<T: Send + Sync + Clone>() {}
     is_shared::<Handle>();
+    const fn is_error<T: Send + Sync + std::error::Error>() {}
+    is_error::<Rejected>();
 };

@@ -71,8 +71,12 @@ impl Client {
         let ready = self.reactor.guests();
         self.lookups.turn(self.reactor.registry(), &ready, now);
         for answer in self.lookups.answers() {
-            let route = answer.token as usize;
+            let (route, number) = (answer.token as u32 as usize, (answer.token >> 32) as u32);
             let Some(entry) = self.core.pool.routes.get(route) else { continue };
+            if !matches!(entry.names, Names::Asked(asked) if asked == number) {
+                // Whoever asked has left its place, or wants to know something else by now.
+                continue;
+            }
             let place = entry.place();
             let (host, port) = self.lookups.settings.place(&place.host, place.port);
             let host = host.to_owned();
@@ -304,6 +308,10 @@ impl Core {
         if entry.session.is_some() && entry.connections > 0 {
             return Served::Enough;
         }
+        if now < entry.dial_after && self.pool.is_served(route) {
+            return Served::Enough;
+        }
+        let entry = &self.pool.routes[route];
         if entry.session.is_none() && self.pool.workers() >= self.settings.workers {
             // Somebody who has nothing to do makes room.
             let Some(idle) = self.pool.take_oldest_idle() else { return Served::Full };
@@ -350,18 +358,20 @@ impl Core {
         if let Some(address) = place.address {
             return Some(address);
         }
-        if !entry.names.hold(now) && !matches!(entry.names, Names::Asked) {
+        if !entry.names.hold(now) && !matches!(entry.names, Names::Asked(_)) {
+            self.questions = self.questions.wrapping_add(1);
+            let token = u64::from(self.questions) << 32 | route as u64;
             let (host, port) = lookups.settings.place(&place.host, place.port);
             let host = host.to_owned();
-            let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(route as u64, &host, now));
+            let known = lookups.settings.known(&host, port).or_else(|| lookups.ask(token, &host, now));
             match known {
                 Some(found) => self.named(route, &host, port, found, now),
-                None => (entry.names, entry.asked) = (Names::Asked, now),
+                None => (entry.names, entry.asked) = (Names::Asked(self.questions), now),
             }
         }
-        match &self.pool.routes[route].names {
+        match &self.pool.routes.get(route)?.names {
             Names::Known { addresses, next, .. } => Some(Address::Tcp(addresses[*next % addresses.len()])),
-            Names::Unknown | Names::Asked => None,
+            Names::Unknown | Names::Asked(_) => None,
         }
     }
 
@@ -370,7 +380,7 @@ impl Core {
         match found {
             Ok((addresses, until)) => {
                 let entry = &mut self.pool.routes[route];
-                if matches!(entry.names, Names::Asked) {
+                if matches!(entry.names, Names::Asked(_)) {
                     entry.resolve = Some(now.since(entry.asked));
                 }
                 let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
@@ -384,6 +394,10 @@ impl Core {
                 let words = if own { trouble.words } else { format!("{host}: {}", trouble.words) };
                 #[cfg(feature = "postgres")]
                 if self.tries_next_host(route, None, kind, &words, now) {
+                    return;
+                }
+                // A name that is not known any more is no place to wait at, where another can be found out.
+                if self.goes_elsewhere(route, kind, &words, now) {
                     return;
                 }
                 self.fail_all(route, kind, &words, now);

@@ -34,13 +34,26 @@ impl Core {
             return to.close();
         }
         if self.pool.connections[connection].state == State::Closing {
-            return to.close();
+            // What is on its way is answered first.
+            if self.pool.connections[connection].in_flight == 0 {
+                to.close();
+            }
+            return;
         }
         if !self.greeted(connection, to) {
             return;
         }
         if !self.is_let_in(at, to) {
             return;
+        }
+        #[cfg(feature = "redis")]
+        {
+            self.check_role(at, to);
+            let entry = &self.pool.connections[connection];
+            if entry.state == State::Woken && entry.alone {
+                // It is still coming, until the server says that it is the master.
+                return;
+            }
         }
         self.pool.asks(connection);
         let route = self.pool.connections[connection].route;
@@ -53,8 +66,6 @@ impl Core {
         if self.pool.connections[connection].in_flight > 0 {
             to.linger(Duration::ZERO);
         }
-        #[cfg(feature = "redis")]
-        self.check_role(at, to);
         // Whoever comes now would wait for what was given up.
         let blocked = to.protocol().owes_dropped();
         while to.slots() > 0 {

@@ -107,9 +107,13 @@ fn look(words: &Words) -> (Kind, Keys) {
 }
 
 /// What a command is.
-/// Whether a command has this name, in capital letters.
-pub(super) fn is_known(name: &str) -> bool {
-    COMMANDS.binary_search_by(|(known, ..)| (*known).cmp(name)).is_ok()
+/// Whether the second word is a part of the name, behind this one in capital letters.
+pub(super) fn has_parts(first: &str) -> bool {
+    const FIRST: [&str; 17] = [
+        "ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DEBUG", "FUNCTION", "LATENCY", "MEMORY", "MODULE", "OBJECT",
+        "PUBSUB", "SCRIPT", "SENTINEL", "SLOWLOG", "XGROUP", "XINFO",
+    ];
+    FIRST.contains(&first)
 }
 
 pub(crate) fn class(words: &Words) -> Class {

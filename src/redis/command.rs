@@ -85,8 +85,9 @@ impl Command {
             name.push_str(&String::from_utf8_lossy(word));
         }
         name.make_ascii_uppercase();
-        if self.name > 1 && !class::is_known(&name) {
-            name.truncate(name.find(' ').unwrap_or(name.len()));
+        let first = name.find(' ').unwrap_or(name.len());
+        if !class::has_parts(&name[..first]) {
+            name.truncate(first);
         }
         name
     }
