@@ -525,6 +525,13 @@ impl Pool {
         free
     }
 
+    /// The connections of a session lead where those of another route do.
+    #[cfg(feature = "redis")]
+    pub(crate) fn follow(&mut self, session: usize, route: usize) {
+        let to = self.routes[route].led.clone();
+        self.routes[session].lead(to);
+    }
+
     /// Gives a connection that is not idle to another route with the same key.
     pub(crate) fn move_to(&mut self, connection: usize, route: usize) {
         let from = self.connections[connection].route;
@@ -586,6 +593,16 @@ impl Route {
         Some(RouteKey { host: host.clone(), port: *port, ..self.key.clone() })
     }
 
+    /// The key of the route whose connections those of a session may become. `None`: it is not known where they lead.
+    pub(crate) fn home(&self) -> Option<RouteKey> {
+        #[cfg(feature = "redis")]
+        if self.key.is_led() {
+            let led = self.led()?;
+            return Some(if self.key.is_in_cluster() { led } else { self.key.clone() });
+        }
+        Some(self.key.clone())
+    }
+
     /// Its connections lead elsewhere from now on. `None`: that has to be found out.
     #[cfg(feature = "redis")]
     pub(crate) fn lead(&mut self, to: Option<(String, u16)>) {
@@ -617,74 +634,4 @@ impl Route {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::url::Url;
-    use crate::version::Versions;
-
-    fn key(port: u16) -> RouteKey {
-        RouteKey::http(&Url::parse(&format!("http://h:{port}/")).unwrap(), None, Versions::Any)
-    }
-
-    fn open(pool: &mut Pool, route: usize) -> usize {
-        let connection = pool.dial(route, Moment::START);
-        pool.opened(connection, Moment::START);
-        connection
-    }
-
-    #[test]
-    fn the_connection_used_last_is_used_again_and_the_one_idle_longest_makes_room() {
-        let mut pool = Pool::default();
-        let (one, two) = (pool.route(&key(1)), pool.route(&key(2)));
-        let connections = [open(&mut pool, one), open(&mut pool, one), open(&mut pool, two)];
-        for connection in connections {
-            pool.rest(connection);
-        }
-        assert_eq!(pool.take_idle(one), Some(connections[1]));
-        assert_eq!(pool.take_oldest_idle(), Some(connections[0]));
-        assert_eq!(pool.take_idle(one), None);
-        assert_eq!(pool.take_idle(two), Some(connections[2]));
-        assert_eq!(pool.routes[two].coming, 1);
-        pool.asks(connections[2]);
-        assert_eq!(pool.routes[two].coming, 0);
-        assert_eq!(pool.workers(), 3);
-        for connection in connections {
-            pool.closed(connection);
-        }
-        assert_eq!((pool.workers(), pool.idle.len()), (0, 0));
-    }
-
-    #[test]
-    fn a_request_that_comes_back_stands_where_it_stood() {
-        let mut pool = Pool::default();
-        let route = pool.route(&key(1));
-        for age in [1, 2, 5, 3, 4, 0] {
-            pool.enqueue(route, Waiting { age, id: ExchangeId(age) });
-        }
-        let ages: Vec<_> = pool.routes[route].queue.iter().map(|waiting| waiting.age).collect();
-        assert_eq!(ages, [0, 1, 2, 3, 4, 5]);
-    }
-
-    #[test]
-    fn a_route_without_a_connection_is_overtaken_only_so_often() {
-        let mut pool = Pool::default();
-        let (one, two) = (pool.route(&key(1)), pool.route(&key(2)));
-        open(&mut pool, one);
-        pool.enqueue(two, Waiting { age: 10, id: ExchangeId(0) });
-        assert!(!pool.must_yield(one, 74, 1), "64 may go before it");
-        assert!(pool.must_yield(one, 75, 1));
-        assert!(!pool.must_yield(one, 75, 2), "there is room for another connection");
-    }
-
-    #[test]
-    fn a_route_that_nobody_uses_is_forgotten() {
-        let mut pool = Pool::default();
-        let route = pool.route(&key(1));
-        let connection = open(&mut pool, route);
-        pool.forget_if_unused(route);
-        assert_eq!(pool.routes.len(), 1);
-        pool.closed(connection);
-        pool.forget_if_unused(route);
-        assert_eq!((pool.routes.len(), pool.by_key.len()), (0, 0));
-    }
-}
+mod tests;

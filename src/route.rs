@@ -77,6 +77,13 @@ impl RouteKey {
         Self { dialect: Dialect::Redis(Arc::clone(settings)), host: host.to_owned(), port, address: None }
     }
 
+    /// Servers are asked where its connections lead.
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_led(&self) -> bool {
+        let Dialect::Redis(settings) = &self.dialect else { return false };
+        self.address.is_none() && (settings.is_cluster() || settings.has_sentinels())
+    }
+
     /// Which server it is depends on the slot.
     pub(crate) fn is_in_cluster(&self) -> bool {
         #[cfg(feature = "redis")]

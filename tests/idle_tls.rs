@@ -36,7 +36,8 @@ impl Handler<Client> for Idle {
     }
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Client>) {
-        if std::mem::take(&mut self.may_ask[at.tag as usize]) {
+        // Tickets of TLS may come when something is on its way.
+        if to.slots() > 0 && std::mem::take(&mut self.may_ask[at.tag as usize]) {
             let request = Request { head: &self.head, body: Body::EMPTY };
             to.send(ExchangeId(at.tag), request).expect("there was a slot");
         }

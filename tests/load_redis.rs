@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aquests::load::{Control, Plan, run};
 use aquests::redis::{Redis, Version as Resp};
-use aquests::{Error, ErrorKind, Report, TlsSettings, Version};
+use aquests::{Error, ErrorKind, Phase, Report, TlsSettings, Version};
 use support::tls::Authority;
 use support::{Peer, RedisServer, must_end};
 
@@ -205,4 +205,14 @@ fn a_server_that_ends_and_comes_back_costs_what_it_had_and_nothing_else() {
     let report = must_end(move || run.join().unwrap());
     assert_eq!(report.responses() + report.failed(), report.requests(), "{report}");
     assert!(report.errors().keys().all(|kind| matches!(kind, ErrorKind::Closed | ErrorKind::Connect)), "{report}");
+}
+
+#[test]
+fn a_server_that_lets_nobody_in_fails_requests_like_one_that_cannot_be_reached() {
+    // It accepts and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let db = Redis::at(&silent.local_addr().unwrap().to_string());
+    let plan = Plan::redis(&db, ["GET", "k"]).unwrap().connections(2).connect_timeout(Duration::from_millis(200));
+    let report = load(plan, 4);
+    assert_eq!(report.errors().get(&ErrorKind::Timeout(Phase::Connect)), Some(&4), "{report}");
 }

@@ -6,12 +6,12 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use aquests::redis::{Redis, ScanOptions, Script, Value};
+use aquests::redis::{Redis, ScanOptions, Script, Value, Version};
 use aquests::{Client, ErrorKind, Outcome};
-use support::{RedisCluster, must_end};
+use support::{Peer, RedisCluster, RedisServer, must_end};
 
 fn outcomes(client: &mut Client) -> Vec<Outcome> {
     let mut all = Vec::new();
@@ -70,12 +70,24 @@ fn each_command_goes_to_the_node_of_its_key() {
 #[test]
 fn one_worker_does_for_three_nodes() {
     must_end(|| {
-        let cluster = RedisCluster::start();
-        let mut client = Client::new().unwrap();
-        for number in 0..60 {
-            client.send(db(&cluster).incr(format!("key-{number}"))).unwrap();
+        let cluster = RedisCluster::start_with(|builder| builder.password("secret"));
+        for (round, version) in [(1, Version::Resp2), (2, Version::Resp3)] {
+            let mut client = Client::new().unwrap();
+            let db = db(&cluster).password("secret").protocol(version);
+            for number in 0..60 {
+                client.send(db.incr(format!("key-{number}"))).unwrap();
+            }
+            assert_eq!(values(&mut client), vec![Value::Integer(round); 60]);
         }
-        assert_eq!(values(&mut client), vec![Value::Integer(1); 60]);
+        let mut client = Client::new().unwrap();
+        for number in 0..3 {
+            client.send(db(&cluster).password("hunter2").get(number)).unwrap();
+        }
+        for outcome in outcomes(&mut client) {
+            let error = outcome.error().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
     });
 }
 
@@ -265,7 +277,66 @@ fn nothing_is_lost_or_done_twice_while_slots_move_under_load() {
             sum += value.response().unwrap().read::<Option<u64>>().unwrap().unwrap_or(0);
         }
         assert_eq!(sum, 2 * sent, "each was done once");
-        drop(cluster);
+        let sent_away = |node: &RedisServer| node.cli(&["INFO", "errorstats"]).contains("MOVED");
+        assert!(cluster.nodes().iter().any(sent_away), "slots moved away from under it");
+    });
+}
+
+#[test]
+fn a_replica_that_takes_over_is_followed_and_nothing_is_lost() {
+    must_end(|| {
+        let cluster = RedisCluster::start();
+        let replica = RedisServer::builder()
+            .config("cluster-enabled yes")
+            .config(&format!("cluster-port {}", support::free_port()))
+            .start();
+        // "id ip:port@bus flags …"
+        let myself = cluster[0].cli(&["CLUSTER", "NODES"]);
+        let myself = myself.lines().find(|line| line.contains("myself")).unwrap();
+        let (id, place) = (myself.split(' ').next().unwrap(), myself.split(' ').nth(1).unwrap());
+        let bus = place.split('@').nth(1).unwrap().split(',').next().unwrap();
+        replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &cluster[0].port().to_string(), bus]);
+        while !replica.cli(&["CLUSTER", "INFO"]).contains("cluster_known_nodes:4") {}
+        while replica.try_cli(&["CLUSTER", "REPLICATE", id]).is_err() {}
+        while !replica.cli(&["INFO", "replication"]).contains("master_link_status:up") {}
+        // All masters have a voice in who takes over.
+        while !cluster.nodes().iter().all(|node| node.cli(&["CLUSTER", "NODES"]).contains(" slave ")) {}
+
+        let mut client = Client::builder().workers(3).build().unwrap();
+        let db = db(&cluster);
+        let takes_over = std::thread::spawn(move || {
+            // Refused until its master has heard of it, and forgotten where the others answer too late.
+            let is_master = || replica.try_cli(&["ROLE"]).is_ok_and(|role| role.starts_with("master"));
+            while !is_master() {
+                let asked = replica.try_cli(&["CLUSTER", "FAILOVER"]).is_ok();
+                let polls = if asked { 1000 } else { 0 };
+                let _ = (0..polls).any(|_| is_master());
+            }
+            replica
+        });
+        let (mut sent, mut done, mut more) = (0u64, 0u64, 300);
+        while more > 0 || client.in_hand() > 0 {
+            while more > 0 && client.in_hand() < 200 {
+                client.send(db.incr(format!("key-{}", sent % 50))).unwrap();
+                sent += 1;
+                more -= u64::from(takes_over.is_finished());
+            }
+            client.turn(Some(Duration::from_millis(50))).unwrap();
+            while let Some(outcome) = client.next_outcome() {
+                let response = outcome.response().unwrap_or_else(|| panic!("{outcome}"));
+                assert!(response.read::<u64>().is_ok(), "{outcome}");
+                done += 1;
+            }
+        }
+        assert_eq!(done, sent);
+        for number in 0..50 {
+            client.send(db.get(format!("key-{number}"))).unwrap();
+        }
+        let sum: u64 =
+            outcomes(&mut client).iter().map(|outcome| outcome.response().unwrap().read::<u64>().unwrap()).sum();
+        assert_eq!(sum, sent, "each was done once");
+        let replica = takes_over.join().unwrap();
+        assert!(replica.info("total_commands_processed") > 100, "it was asked");
     });
 }
 
@@ -302,6 +373,27 @@ fn a_session_leads_to_the_node_of_a_key_and_hears_its_shard() {
         let mut heard = heard.lock().unwrap().clone();
         heard.sort();
         assert_eq!(heard, channels);
+
+        // A connection that is given back is one of its node, and of no other.
+        drop(sessions);
+        let sessions: Vec<_> = channels.iter().map(|key| client.open(db.at_key(key)).unwrap()).collect();
+        for (session, key) in sessions.iter().zip(channels) {
+            session.send(db.set(key, key)).unwrap();
+        }
+        assert_eq!(values(&mut client).len(), 6);
+        drop(sessions);
+        for _ in 0..2 {
+            client.turn(Some(Duration::ZERO)).unwrap();
+        }
+        for key in channels {
+            client.send(db.get(key)).unwrap();
+        }
+        let mut found = values(&mut client);
+        found.sort_by_key(|value| value.as_bytes().map(<[u8]>::to_vec));
+        assert_eq!(found, channels.map(|key| Value::Bulk(key.as_bytes().to_vec())));
+        for node in cluster.nodes() {
+            assert!(!node.cli(&["INFO", "errorstats"]).contains("MOVED"), "nobody was sent away");
+        }
     });
 }
 
@@ -383,5 +475,70 @@ fn a_scan_tells_every_key_of_every_master() {
         keys.sort();
         assert_eq!(found.lock().unwrap().iter().cloned().collect::<Vec<_>>(), keys);
         assert_eq!(*done.lock().unwrap(), 1, "its end is told once");
+    });
+}
+
+/// A node that says of itself that it has all slots, and answers every other command with this, in which `{port}` is its
+/// own.
+fn node_that_says(answer: &'static str) -> Peer {
+    let own = Arc::new(OnceLock::<u16>::new());
+    let port = Arc::clone(&own);
+    let peer = Peer::start(move |conn| {
+        loop {
+            // How many words there are, and each with its length in front.
+            let count = conn.line()?[1..].parse::<usize>().expect("a command is an array");
+            let lines = (0..2 * count).map(|_| conn.line()).collect::<Result<Vec<_>, _>>()?;
+            let reply = match &*lines[1] {
+                "CLUSTER" => "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:{port}\r\n",
+                "ASKING" => "+OK\r\n",
+                _ => answer,
+            };
+            conn.send(reply.replace("{port}", &port.wait().to_string()))?;
+        }
+    });
+    own.set(peer.address().port()).expect("it is set once");
+    peer
+}
+
+#[test]
+fn nodes_that_send_a_command_around_come_to_an_end() {
+    must_end(|| {
+        for (said, code) in [
+            ("-MOVED 1 :{port}\r\n", "MOVED"),
+            ("-MOVED 1 127.0.0.1:{port}\r\n", "MOVED"),
+            ("-ASK 1 127.0.0.1:{port}\r\n", "ASK"),
+            ("-TRYAGAIN later\r\n", "TRYAGAIN"),
+            ("-MOVED 99999 nowhere\r\n", "MOVED"),
+        ] {
+            let peer = node_that_says(said);
+            let mut client = Client::new().unwrap();
+            let db = Redis::at(&peer.address().to_string()).protocol(Version::Resp2).cluster();
+            client.send(db.get("a")).unwrap();
+            let response =
+                outcomes(&mut client).remove(0).into_result().unwrap_or_else(|error| panic!("{said}: {error}"));
+            assert_eq!(response.read::<u8>().unwrap_err().code(), Some(code), "{said}");
+        }
+    });
+}
+
+#[test]
+fn what_waits_for_the_map_can_be_cancelled_and_has_its_time_limit() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            conn.line()?;
+            conn.wait();
+            Ok(())
+        });
+        let mut client = Client::new().unwrap();
+        let db = Redis::at(&peer.address().to_string()).cluster();
+        let id = client.send(db.get("a")).unwrap();
+        client.send(aquests::Request::from(db.get("b")).timeout(Duration::from_millis(50))).unwrap();
+        while peer.connections() == 0 {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        assert!(client.cancel(id));
+        let kinds: Vec<_> = outcomes(&mut client).iter().map(|outcome| outcome.error().unwrap().kind()).collect();
+        assert_eq!(kinds, [ErrorKind::Cancelled, ErrorKind::Timeout(aquests::Phase::Total)]);
+        assert!(client.is_idle(), "the client's own question is nobody's");
     });
 }

@@ -207,3 +207,36 @@ fn a_replica_that_a_sentinel_names_gets_no_command() {
         assert!(stats.contains("cmdstat_role") && !stats.contains("cmdstat_get"), "{stats}");
     });
 }
+
+#[test]
+fn a_sentinel_is_told_who_one_is_there_and_not_who_one_is_at_the_master() {
+    must_end(|| {
+        let master = RedisServer::builder().password("master-secret").start();
+        let port = master.port().to_string();
+        let sentinel = Peer::start(move |conn| {
+            // `*2`, AUTH and a password, each with its length in front.
+            let lines = (0..5).map(|_| conn.line()).collect::<Result<Vec<_>, _>>()?;
+            if (&*lines[2], &*lines[4]) != ("AUTH", "sentinel-secret") {
+                return conn.send("-WRONGPASS invalid username-password pair\r\n");
+            }
+            conn.send("+OK\r\n")?;
+            for _ in 0..7 {
+                conn.line()?;
+            }
+            conn.send(format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len()))?;
+            conn.wait();
+            Ok(())
+        });
+        let mut client = Client::builder().connect_timeout(Duration::from_millis(500)).build().unwrap();
+        let db = Redis::at(&sentinel.address().to_string())
+            .protocol(aquests::redis::Version::Resp2)
+            .sentinel("mymaster", [""; 0])
+            .password("master-secret");
+        client.send(db.clone().sentinel_password("sentinel-secret").incr("n")).unwrap();
+        assert_eq!(outcomes(&mut client)[0].response().unwrap().read::<u8>().unwrap(), 1);
+        client.send(db.sentinel_password("hunter2").incr("n")).unwrap();
+        let error = outcomes(&mut client).remove(0).into_result().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+        assert!(error.to_string().contains("WRONGPASS") && !error.to_string().contains("hunter2"), "{error}");
+    });
+}

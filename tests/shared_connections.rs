@@ -23,8 +23,10 @@ fn outcomes(client: &mut Client) -> Vec<Outcome> {
 }
 
 fn until(client: &mut Client, id: RequestId) -> Outcome {
+    let begun = Instant::now();
     loop {
         client.turn(Some(Duration::from_millis(50))).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(60), "request {id} hangs: {client:?}");
         while let Some(outcome) = client.next_outcome() {
             if outcome.request_id() == id {
                 return outcome;

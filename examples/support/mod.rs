@@ -2,8 +2,10 @@
 //! example an address as its argument and it uses that instead.
 #![allow(dead_code)] // Each example uses one of them.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::thread;
 
 /// The first argument, or the address of a server that answers every request with its path, and `/bytes/N` with N bytes.
@@ -15,6 +17,11 @@ pub(crate) fn http_server() -> String {
 /// The first argument, or the address of a server that speaks as much of memcached's text protocol as the example needs.
 pub(crate) fn memcached() -> String {
     std::env::args().nth(1).unwrap_or_else(|| start(answer_memcached))
+}
+
+/// The first argument, or the address of a server that speaks as much of Redis (in RESP2) as the examples need.
+pub(crate) fn redis() -> String {
+    std::env::args().nth(1).unwrap_or_else(|| start(answer_redis))
 }
 
 fn start(answer: fn(TcpStream) -> Option<()>) -> String {
@@ -85,5 +92,49 @@ fn answer_memcached(mut stream: TcpStream) -> Option<()> {
             }
             _ => stream.write_all(b"ERROR\r\n").ok()?,
         }
+    }
+}
+
+fn answer_redis(mut stream: TcpStream) -> Option<()> {
+    static STORE: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    static SUBSCRIBERS: Mutex<Vec<(String, TcpStream)>> = Mutex::new(Vec::new());
+    let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
+    loop {
+        // `*2`, and for each word its length and itself: `$3`, `GET`, `$4`, `city`.
+        let count: usize = lines.next()?.ok()?.strip_prefix('*')?.parse().ok()?;
+        let words: Vec<String> = (0..count).map_while(|_| lines.nth(1)?.ok()).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut store = STORE.lock().ok()?;
+        let reply = match words[..] {
+            ["SET", key, value] => {
+                store.insert(key.to_owned(), value.to_owned());
+                "+OK\r\n".to_owned()
+            }
+            ["GET", key] => match store.get(key) {
+                Some(value) => format!("${}\r\n{value}\r\n", value.len()),
+                None => "$-1\r\n".to_owned(),
+            },
+            ["INCRBY", key, by] => {
+                let value = store.entry(key.to_owned()).or_default();
+                let sum = value.parse().unwrap_or(0) + by.parse::<i64>().ok()?;
+                *value = sum.to_string();
+                format!(":{sum}\r\n")
+            }
+            ["SUBSCRIBE", channel] => {
+                SUBSCRIBERS.lock().ok()?.push((channel.to_owned(), stream.try_clone().ok()?));
+                format!("*3\r\n$9\r\nsubscribe\r\n${}\r\n{channel}\r\n:1\r\n", channel.len())
+            }
+            ["PUBLISH", channel, text] => {
+                let message =
+                    format!("*3\r\n$7\r\nmessage\r\n${}\r\n{channel}\r\n${}\r\n{text}\r\n", channel.len(), text.len());
+                let mut subscribers = SUBSCRIBERS.lock().ok()?;
+                let heard_by = subscribers.iter_mut().filter(|(name, _)| name == channel);
+                let count = heard_by.filter_map(|(_, to)| to.write_all(message.as_bytes()).ok()).count();
+                format!(":{count}\r\n")
+            }
+            _ => "-ERR unknown command\r\n".to_owned(),
+        };
+        drop(store);
+        stream.write_all(reply.as_bytes()).ok()?;
     }
 }

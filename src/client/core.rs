@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::download::Sink;
 use super::errands::Later;
 use super::exchange::{Alarms, Exchange, Exchanges, Stage, Upgrade};
+#[cfg(feature = "postgres")]
+use super::interrupts::Interrupts;
 use super::outcome::{Failed, Outcome};
 use super::pings::Pings;
 use super::prepared::{Owner, Prepared};
@@ -58,6 +60,8 @@ pub(super) struct Core {
     pub(super) masters: Vec<super::sentinel::Masters>,
     #[cfg(feature = "postgres")]
     pub(super) known: statements::Known,
+    #[cfg(feature = "postgres")]
+    pub(super) interrupts: Interrupts,
     /// Bytes collected and not yet handed over.
     pub(super) buffered: usize,
     /// What one connection takes at once, of all that were used so far.
@@ -97,6 +101,8 @@ impl Core {
             masters: Vec::new(),
             #[cfg(feature = "postgres")]
             known: statements::Known::default(),
+            #[cfg(feature = "postgres")]
+            interrupts: Interrupts::default(),
             buffered: 0,
             widest: 1,
             on_way: 0,
@@ -122,6 +128,14 @@ impl Core {
             inserted.arm(exchange, &mut self.alarms);
         }
         exchange
+    }
+
+    /// No server is being told to stop.
+    pub(super) fn interrupts_nobody(&self) -> bool {
+        #[cfg(feature = "postgres")]
+        return self.interrupts.is_empty();
+        #[cfg(not(feature = "postgres"))]
+        true
     }
 
     /// Ends a request, wherever it is.
@@ -304,6 +318,8 @@ impl Core {
     pub(super) fn closed(&mut self, connection: usize, opened: bool, reason: &Reason, now: Moment) {
         let mut entry = self.pool.closed(connection);
         let in_vain = opened && entry.was_never_of_use();
+        #[cfg(feature = "postgres")]
+        self.interrupt(&entry, reason, now);
         let (route, asked, mut words) = (entry.route, entry.asked, entry.words.take());
         if in_vain && !entry.let_in && matches!(reason, Reason::Deadline | Reason::Silent) {
             let limit = self.connect_timeout(route);
@@ -429,12 +445,14 @@ impl Core {
 /// What a login fails for, every time.
 fn refusal(dialect: &Dialect, reason: &Reason) -> Option<(ErrorKind, String)> {
     #[cfg(feature = "postgres")]
-    if let (Dialect::Postgres(..), Reason::Protocol(protocols::Error::Violation(violation))) = (dialect, reason) {
-        return Some((statements::kind(violation), reason.to_string()));
-    }
-    #[cfg(feature = "postgres")]
-    if let (Dialect::Postgres(..), Reason::Tls(_)) = (dialect, reason) {
-        return Some((ErrorKind::Tls, reason.to_string()));
+    if let Dialect::Postgres(..) = dialect {
+        let kind = match reason {
+            Reason::Protocol(protocols::Error::Violation(violation)) => statements::kind(violation),
+            Reason::Protocol(protocols::Error::TooLarge(_)) => ErrorKind::TooLarge,
+            Reason::Tls(_) => ErrorKind::Tls,
+            _ => return None,
+        };
+        return Some((kind, reason.to_string()));
     }
     let _ = (dialect, reason);
     None
@@ -451,6 +469,10 @@ impl Handler<Wire> for Core {
 
     fn connected(&mut self, at: At, established: Established<'_>) -> Wire {
         self.to_close.extend(self.pool.won(at.tag as usize, at.key));
+        #[cfg(feature = "postgres")]
+        if let Some(machine) = self.interrupting(at.key) {
+            return machine;
+        }
         if !self.pool.is(at.tag as usize, at.key) {
             // It lost its race, and closes when it asks for requests.
             return Wire::Http1(http1::Client::new());
@@ -565,6 +587,8 @@ impl Handler<Wire> for Core {
     }
 
     fn on_closed(&mut self, at: At, opened: bool, reason: &Reason) {
+        #[cfg(feature = "postgres")]
+        self.interrupts.over(at.key);
         let connection = at.tag as usize;
         if self.pool.is(connection, at.key) || self.attempt_failed(connection, at, reason) {
             self.closed(connection, opened, reason, at.now);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::core::Core;
 use super::exchange::Exchange;
 use super::prepared::Words;
-use super::statements::MOST;
+use super::statements::{MOST, kind};
 use crate::error::{ErrorKind, Phase};
 use crate::pool::{Connection, Names};
 use crate::postgres::{Next, Setback, Target, WHAT_IT_IS};
-use crate::protocols::ExchangeId;
 use crate::protocols::postgres::{Message, Request};
+use crate::protocols::{self, ExchangeId};
 use crate::reactor::{At, Moment, Reason, Sender};
 use crate::route::Dialect;
 use crate::wire::{self, Wire};
@@ -27,6 +27,17 @@ impl Core {
         if entry.postgres.as_ref().is_none_or(|server| server.greeted) {
             return true;
         }
+        let Wire::Postgres(machine) = to.protocol() else { return true };
+        if let Some(error) = machine.failure() {
+            // It was not begun: the server waits for us.
+            let kind = match &error {
+                protocols::Error::Violation(violation) => kind(violation),
+                _ => ErrorKind::Protocol,
+            };
+            self.pool.connections[connection].words = Some((kind, error.to_string()));
+            to.close();
+            return false;
+        }
         if to.slots() == 0 {
             // The login, and the question, are a part of connecting.
             to.set_deadline(dialed + self.connect_timeout(route));
@@ -38,7 +49,8 @@ impl Core {
             if self.known.keys.len() >= MOST {
                 self.known.keys.clear();
             }
-            self.known.keys.entry((Arc::clone(settings), way.host)).or_insert_with(|| key.clone());
+            // The salt may be another one than last time.
+            self.known.keys.insert((Arc::clone(settings), way.host), key.clone());
         }
         let target = if way.any { Target::Any } else { settings.target };
         let entry = &mut self.pool.connections[connection];

@@ -57,27 +57,6 @@ pub(super) type Later = BinaryHeap<Reverse<(Moment, Due)>>;
 #[cfg(feature = "redis")]
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
-#[cfg(feature = "redis")]
-impl Core {
-    /// Goes on with what waited for a time that has come.
-    pub(super) fn go_on_later(&mut self, now: Moment) {
-        while let Some(Reverse((due, what))) = self.later.peek().copied() {
-            if due > now {
-                return;
-            }
-            self.later.pop();
-            match what {
-                #[cfg(feature = "redis")]
-                Due::Exchange(id) => self.direct(id, now),
-                #[cfg(feature = "redis")]
-                Due::Map(cluster) => self.map_is_due(cluster, now),
-                #[cfg(feature = "redis")]
-                Due::Master(master) => self.master_is_due(master, now),
-            }
-        }
-    }
-}
-
 #[cfg(not(feature = "redis"))]
 impl Core {
     pub(super) fn go_on_later(&mut self, _now: Moment) {}
@@ -108,6 +87,21 @@ impl Core {
 
 #[cfg(feature = "redis")]
 impl Core {
+    /// Goes on with what waited for a time that has come.
+    pub(super) fn go_on_later(&mut self, now: Moment) {
+        while let Some(Reverse((due, what))) = self.later.peek().copied() {
+            if due > now {
+                return;
+            }
+            self.later.pop();
+            match what {
+                Due::Exchange(id) => self.direct(id, now),
+                Due::Map(cluster) => self.map_is_due(cluster, now),
+                Due::Master(master) => self.master_is_due(master, now),
+            }
+        }
+    }
+
     /// An errand was answered.
     pub(super) fn errand_done(&mut self, errand: Errand, mut collected: Collected, now: Moment) {
         let reply = collected.take_replies().into_iter().next().unwrap_or(Value::Null);
@@ -180,9 +174,6 @@ impl Core {
     pub(super) fn place_of(&self, exchange: &Exchange) -> Option<String> {
         let route = self.pool.routes.get(exchange.route)?;
         let Dialect::Redis(_) = route.key.dialect else { return None };
-        if route.key.address.is_some() {
-            return None;
-        }
         Some(route.place().peer())
     }
 

@@ -18,6 +18,8 @@ mod errands;
 mod exchange;
 mod form;
 mod handle;
+#[cfg(feature = "postgres")]
+mod interrupts;
 mod outcome;
 mod pings;
 mod prepared;
@@ -232,6 +234,11 @@ impl Client {
 
     /// Ends a request early, wherever it is: its outcome is [`ErrorKind::Cancelled`]. `false`: it has its outcome
     /// already. A request that was written takes its HTTP/1.1 connection with it, unless others are answered before it.
+    ///
+    /// A statement of PostgreSQL that may be running takes its connection with it too, and the server is asked to stop it
+    /// (CancelRequest), as it is where a statement is [late](Request::timeout) or the server silent. It may be done by then,
+    /// and what it did stays done. Asking takes a connection of its own and 5 seconds at most, for which
+    /// [`fetch_all`](Self::fetch_all) waits; 64 are asked at once, and of more it is not told.
     pub fn cancel(&mut self, id: RequestId) -> bool {
         let now = self.reactor.now();
         let Some(exchange) = self.core.exchanges.of_request(id) else { return false };
@@ -280,6 +287,7 @@ impl Client {
             && self.source.is_none()
             && self.core.outcomes.is_empty()
             && !self.shared.has_commands()
+            && self.core.interrupts_nobody()
     }
 
     /// Waits until something happens, at most for `timeout` (`None`: for ever), and does what can be done.

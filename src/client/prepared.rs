@@ -44,6 +44,9 @@ pub(super) struct Streams {
     /// Who gets what comes of a statement, until the first of it does.
     #[cfg(feature = "postgres")]
     pub(super) taker: Option<Taker>,
+    /// Somebody gets what comes piece by piece.
+    #[cfg(feature = "postgres")]
+    pub(super) by_row: bool,
     /// The head without `expect`. It is there as long as the server may still refuse to be asked.
     pub(super) expect: Option<PreparedRequest>,
     /// Why the body could not be had.
@@ -138,7 +141,7 @@ impl Prepared {
             #[cfg(feature = "redis")]
             Words::Redis(redis) => redis.exchange.fallback.is_some() && !redis.whole,
             #[cfg(feature = "postgres")]
-            Words::Postgres(run) => run.is_typed(),
+            Words::Postgres(run) => run.is_preparing(),
         }
     }
 
@@ -146,7 +149,7 @@ impl Prepared {
     pub(super) fn may_hold(&self) -> bool {
         self.streams.as_ref().is_some_and(|streams| {
             #[cfg(feature = "postgres")]
-            if streams.taker.is_some() {
+            if streams.by_row {
                 return true;
             }
             streams.sink.is_some()
@@ -213,6 +216,7 @@ impl Prepared {
         #[cfg(feature = "postgres")]
         if let (Words::Postgres(run), Some(server)) = (&mut self.words, &mut server.postgres) {
             run.abandon(&mut server.statements);
+            server.interrupted = true;
         }
         let _ = server;
     }

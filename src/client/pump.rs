@@ -128,6 +128,8 @@ impl Client {
         while let Some(key) = self.core.to_close.pop() {
             self.reactor.close(key, &mut self.core);
         }
+        #[cfg(feature = "postgres")]
+        self.core.send_interrupts(&mut self.reactor);
         while let Some((key, id)) = self.core.to_resume.pop() {
             self.reactor.unstall(key, id);
         }
@@ -188,6 +190,8 @@ impl Core {
             // Its connection is made when it is known where to, and is nobody else's before.
         } else if let Some(connection) = self.pool.take_unused(shared) {
             self.pool.move_to(connection, session);
+            #[cfg(feature = "redis")]
+            self.pool.follow(session, shared);
             if let Some(key) = self.pool.connections[connection].key {
                 // It is kept as long as the session is, and not as long as the pool keeps what nobody uses.
                 reactor.set_silence(key, None);
@@ -454,7 +458,9 @@ impl Core {
         #[cfg(feature = "tls")]
         {
             let key = &self.key_of(connection);
-            if let Some(alpn) = key.dialect.alpn() {
+            // Databases have no TLS on sockets of one machine, whatever is wanted elsewhere.
+            let bare = key.dialect.keeps_settings() && matches!(address, Address::Unix(_));
+            if let Some(alpn) = key.dialect.alpn().filter(|_| !bare) {
                 let tls = self.tls(key).and_then(|settings| settings.connect(&key.host, alpn));
                 let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
                 return reactor.connect_tls(address, &tls, connection as u64, deadline);

@@ -7,6 +7,7 @@ use super::collected::Collected;
 use super::core::Core;
 use super::exchange::{Exchange, Stage};
 use super::prepared::{Asking, Detour, Redis, Words};
+use super::push::turned_away;
 use crate::error::ErrorKind;
 use crate::protocols::redis::{Content, ErrorRef, Items, Message, PreparedCommand, Redirect, Value, ValueRef};
 use crate::protocols::{ExchangeId, Refused};
@@ -97,6 +98,11 @@ impl Core {
         if let Some(flow) = self.detour(at, id, reply, done) {
             return Err(flow);
         }
+        if let Some(error) = reply.error().filter(|error| self.lets_nobody_in(at, *error)) {
+            let (kind, words) = turned_away(error);
+            self.drop_off(at, id, kind, words, None);
+            return Err(Flow::Cancel);
+        }
         let Some(exchange) = self.exchanges.get(id) else { return Err(Flow::Cancel) };
         let sinks = exchange.request.streams.as_ref().is_some_and(|streams| streams.sink.is_some());
         if sinks && let Content::Bulk(bytes) = reply.read() {
@@ -112,6 +118,12 @@ impl Core {
         exchange.replies().push(reply.to_value(), cost);
         exchange.tell_progress();
         Ok(Flow::Continue)
+    }
+
+    /// The server said this before it looked at what it was asked: it stands where the first answer would.
+    fn lets_nobody_in(&self, at: At, error: ErrorRef<'_>) -> bool {
+        let served = self.pool.connections.get(at.tag as usize).map_or(0, |entry| entry.served);
+        served == 0 && error.turns_away()
     }
 
     /// A string begins that comes in parts.

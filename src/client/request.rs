@@ -256,12 +256,13 @@ impl Request {
         mut callback: impl FnMut(crate::postgres::Row<'_>) -> Result<Flow, E> + Send + 'static,
     ) -> Self {
         let on_row = Box::new(move |row: crate::postgres::Row<'_>| callback(row).map_err(Into::into));
+        self.streams().by_row = true;
         self.streams().taker = Some(crate::postgres::Taker::Rows(on_row));
         self
     }
 
-    /// Hands everything that comes of a statement to this as it comes, and keeps no row and nothing of what is
-    /// copied: where one result ends and the next begins is told, too, so that several can be written one after the other
+    /// Hands everything that comes of a statement to this as it comes, and keeps no row, no notice and nothing of
+    /// what is copied: where one result ends and the next begins is told, too, so that several can be written one after the other
     /// without being held. An error of the server is in the outcome. In place of [`on_row`](Self::on_row), and with the
     /// same rules.
     #[cfg(feature = "postgres")]
@@ -270,6 +271,7 @@ impl Request {
         mut callback: impl FnMut(crate::postgres::Part<'_>) -> Result<Flow, E> + Send + 'static,
     ) -> Self {
         let on_part = Box::new(move |part: crate::postgres::Part<'_>| callback(part).map_err(Into::into));
+        self.streams().by_row = true;
         self.streams().taker = Some(crate::postgres::Taker::Parts(on_part));
         self
     }
@@ -506,7 +508,8 @@ impl Http {
 /// The name of a command stands where HTTP has a method.
 #[cfg(any(feature = "postgres", feature = "redis"))]
 fn method(name: &str) -> Method {
-    Method::from_bytes(name.replace(' ', "-").as_bytes()).unwrap_or(Method::OPTIONS)
+    let name = if name.contains(' ') { Cow::Owned(name.replace(' ', "-")) } else { Cow::Borrowed(name) };
+    Method::from_bytes(name.as_bytes()).unwrap_or(Method::OPTIONS)
 }
 
 #[cfg(feature = "postgres")]

@@ -25,6 +25,11 @@ impl Core {
     /// Sends on a connection as long as it has room and there is something to send.
     pub(super) fn fill(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let connection = at.tag as usize;
+        #[cfg(feature = "postgres")]
+        if let Some(due) = self.interrupts.due(at.key) {
+            // All of it is said, and the server hangs up.
+            return to.set_deadline(due);
+        }
         if !self.pool.is(connection, at.key) {
             return to.close();
         }
@@ -54,9 +59,14 @@ impl Core {
         let blocked = to.protocol().owes_dropped();
         while to.slots() > 0 {
             if let Some(id) = self.pool.connections[connection].again.pop_front() {
-                if let Given::NotNow = self.give(at, id, None, to) {
-                    self.pool.connections[connection].again.push_front(id);
-                    return;
+                match self.give(at, id, None, to) {
+                    Given::NotNow => {
+                        self.pool.connections[connection].again.push_front(id);
+                        return;
+                    }
+                    // What waited for it may follow.
+                    Given::Sent => self.pool.connections[connection].alone = self.is_alone(connection, id),
+                    Given::Failed => {}
                 }
                 continue;
             }
@@ -142,6 +152,7 @@ impl Core {
         #[cfg(feature = "redis")]
         let version = to.protocol().version();
         self.pool.unrest(connection);
+        let alone = self.is_alone(connection, id);
         let entry = &mut self.pool.connections[connection];
         let session = self.pool.routes[entry.route].session.as_mut();
         let in_session = session.map(|session| session.used = true).is_some();
@@ -150,11 +161,7 @@ impl Core {
         entry.in_flight += 1;
         self.on_way += 1;
         entry.dirty |= in_session && exchange.request.leaves_traces();
-        entry.patience = exchange.request.waits_for();
-        // What may take two turns keeps its place in a session, and nobody waits behind a program that may say: hold.
-        entry.alone = entry.patience.is_some()
-            || (in_session && exchange.request.may_go_on())
-            || (!entry.multiplexed && exchange.request.may_hold());
+        (entry.alone, entry.patience) = (alone, exchange.request.waits_for());
         let made = std::mem::take(&mut entry.made);
         exchange.sent = Some(Sent {
             key: at.key,
@@ -208,6 +215,18 @@ impl Core {
         self.pool.routes[route].session.as_ref().is_some_and(|session| session.used)
     }
 
+    /// Nothing is to follow an exchange before it is over: it waits at the server, or may take another turn, which keeps its
+    /// place in a session, or its program may say that it wants no more for now.
+    fn is_alone(&mut self, connection: usize, id: ExchangeId) -> bool {
+        let entry = &self.pool.connections[connection];
+        let in_session = self.pool.routes[entry.route].session.is_some();
+        let Some(exchange) = self.exchanges.get(id) else { return false };
+        let request = &exchange.request;
+        request.waits_for().is_some()
+            || (in_session && request.may_go_on())
+            || (!entry.multiplexed && request.may_hold())
+    }
+
     /// A connection may take requests, as far as its protocol goes. `false`: not yet, or it is not what was wanted, and
     /// closes.
     fn greeted(&mut self, connection: usize, to: &mut Sender<'_, Wire>) -> bool {
@@ -227,12 +246,12 @@ impl Core {
             to.set_silence(if session == Some(false) { None } else { Some(self.settings.keep_alive) });
         }
         if session == Some(true) && in_flight == 0 && !self.has_waiting(route) {
-            if self.pool.connections[connection].dirty {
+            let home = self.pool.routes[route].home();
+            let Some(shared) = home.filter(|_| !self.pool.connections[connection].dirty) else {
                 // What the server keeps for it goes with it: nobody else is to find it there.
                 self.pool.retire(connection);
                 return to.close();
-            }
-            let shared = self.pool.routes[route].key.clone();
+            };
             let shared = self.pool.route(&shared);
             self.pool.unrest(connection);
             self.pool.move_to(connection, shared);

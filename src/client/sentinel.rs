@@ -245,6 +245,7 @@ impl Core {
         let made = Default::default();
         exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made, version });
         exchange.enter(Stage::Sent, Moment::NEVER, id, &mut self.alarms);
+        self.on_way += 1;
         to.set_silence(Some(self.settings.timeout));
     }
 

@@ -22,9 +22,9 @@ use crate::wire::Wire;
 pub(super) struct Known {
     /// What the passwords come to, which takes long to compute.
     pub(super) keys: HashMap<(Arc<Settings>, usize), ScramKey>,
-    /// TLS with their files read, or why that cannot be.
+    /// TLS with their files read.
     #[cfg(feature = "tls")]
-    tls: HashMap<Arc<Settings>, Result<TlsSettings, String>>,
+    tls: HashMap<Arc<Settings>, TlsSettings>,
 }
 
 /// Servers that are remembered at most.
@@ -34,7 +34,13 @@ impl Core {
     /// The machine of a connection that has just been made.
     pub(super) fn postgres_machine(&mut self, connection: usize, settings: &Arc<Settings>) -> Wire {
         let entry = &mut self.pool.connections[connection];
-        entry.postgres = Some(Box::new(Server::new(settings)));
+        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "there is none"))]
+        let mut server = Server::new(settings);
+        #[cfg(feature = "tls")]
+        {
+            server.tls = self.pool.routes[entry.route].key.dialect.alpn().is_some();
+        }
+        entry.postgres = Some(Box::new(server));
         let (way, on_socket) = (entry.way, matches!(entry.address, Some(crate::reactor::Address::Unix(_))));
         let key = self.known.keys.get(&(Arc::clone(settings), way.host)).cloned();
         let mut entropy = [0; 18];
@@ -59,13 +65,20 @@ impl Core {
         if self.known.tls.len() >= MOST {
             self.known.tls.clear();
         }
-        let known = self.known.tls.entry(Arc::clone(settings));
-        known.or_insert_with(|| settings.ssl.settings(&self.settings.tls)).clone()
+        if let Some(known) = self.known.tls.get(settings) {
+            return Ok(known.clone());
+        }
+        let made = settings.ssl.settings(&self.settings.tls)?;
+        self.known.tls.insert(Arc::clone(settings), made.clone());
+        Ok(made)
     }
 
     /// The server agreed to TLS on a connection.
     #[cfg(feature = "tls")]
     pub(super) fn tls_on_request(&mut self, at: At) -> Option<(Tls, Moment)> {
+        if let Some(tls) = self.interrupt_on_request(at.key) {
+            return Some(tls);
+        }
         let entry = self.pool.connections.get_mut(at.tag as usize)?;
         let (dialed, route) = (entry.dialed, entry.route);
         entry.postgres.iter_mut().for_each(|server| server.tls = true);
@@ -102,12 +115,16 @@ impl Core {
             Message::Data(bytes) if sinks => return self.answer_goes_on(at, id, bytes).unwrap_or_else(|flow| flow),
             _ => {}
         }
+        let ordered = matches!(message, Message::Error(_)) && self.is_in_session(at);
         let Some(exchange) = self.exchanges.get(id) else { return Flow::Cancel };
         let Words::Postgres(run) = &mut exchange.request.words else { return Flow::Cancel };
-        let Some(server) = self.pool.connections.get_mut(at.tag as usize).and_then(|entry| entry.postgres.as_mut())
-        else {
-            return Flow::Cancel;
-        };
+        let Some(entry) = self.pool.connections.get_mut(at.tag as usize) else { return Flow::Cancel };
+        if ordered && entry.in_flight > 1 {
+            // What was sent behind it is to come after it.
+            run.try_no_more();
+        }
+        let Some(server) = &mut entry.postgres else { return Flow::Cancel };
+        server.interrupted = false;
         let begins = !exchange.collected.has_begun();
         let into = exchange.collected.results_mut(self.settings.reply_limit);
         if begins && let Some(taker) = exchange.request.streams.as_mut().and_then(|streams| streams.taker.take()) {
@@ -133,6 +150,12 @@ impl Core {
                 Flow::Cancel
             }
             Ok(Then::More(flow)) => flow,
+            // What was sent behind it would come before it. It was done nothing of.
+            Ok(Then::Again) if self.is_in_session(at) && self.pool.connections[at.tag as usize].in_flight > 1 => {
+                let words = "the server does not have the statement any more, and others were sent behind it";
+                self.drop_off(at, id, ErrorKind::Closed, words.to_owned(), None);
+                Flow::Cancel
+            }
             Ok(Then::Again) => {
                 self.pool.connections[at.tag as usize].again.push_back(id);
                 self.prepared(at, id);

@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::plan::{Plan, Work};
 use super::series::Series;
 use super::{Control, Measured};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Phase};
 use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1};
 use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
 #[cfg(feature = "tls")]
@@ -72,6 +72,8 @@ struct Line {
     useful: bool,
     /// The connection had room for a request once.
     ready: bool,
+    /// When it must have, at the latest.
+    until: Moment,
     /// What the server said on it that lets nobody in.
     words: Option<(ErrorKind, String)>,
     idle: bool,
@@ -180,6 +182,7 @@ impl<'a> Runner<'a> {
             key: None,
             useful: false,
             ready: false,
+            until: Moment::NEVER,
             words: None,
             idle: false,
             moved: false,
@@ -300,6 +303,7 @@ impl<'a> Runner<'a> {
             line.dialed = if line.tried == 0 { self.reached } else { (line.dialed + 1) % self.addresses.len() };
             let address = &self.addresses[line.dialed];
             let deadline = now + self.plan.connect_timeout;
+            line.until = deadline;
             #[cfg(feature = "tls")]
             let begun = self.plan.connect(reactor, address, index.into(), deadline, &self.tls);
             #[cfg(not(feature = "tls"))]
@@ -494,6 +498,14 @@ impl Handler<Wire> for Runner<'_> {
 
     fn pull(&mut self, at: At, to: &mut Sender<'_, Wire>) {
         let index = at.tag as u32;
+        let line = &mut self.lines[index as usize];
+        if !line.ready {
+            if to.slots() == 0 {
+                // The login is a part of connecting.
+                return to.set_deadline(line.until);
+            }
+            (line.ready, line.moved) = (true, true);
+        }
         let depth = usize::from(self.plan.depth);
         if self.many && to.slots() * 4 <= depth {
             to.linger(PATIENCE);
@@ -504,7 +516,6 @@ impl Handler<Wire> for Runner<'_> {
         while to.slots() > 0 && self.broken.is_none() {
             let Some(start) = self.next_start(at.now) else {
                 let line = &mut self.lines[index as usize];
-                line.ready = true;
                 if !line.idle {
                     line.idle = true;
                     self.idle.push(index);
@@ -513,7 +524,7 @@ impl Handler<Wire> for Runner<'_> {
             };
             let line = &mut self.lines[index as usize];
             let id = self.flights.depart(&mut line.queue, index, start, version, at.now);
-            (line.moved, line.ready) = (true, true);
+            line.moved = true;
             let first = std::mem::take(&mut line.first);
             let sent = match self.work.send(first, |request| to.send(id, request)) {
                 Ok(sent) => sent,
@@ -618,6 +629,9 @@ impl Handler<Wire> for Runner<'_> {
             }
             Some((kind, words)) if in_vain => self.fail_next(kind, at.now, |_| words),
             // It opened only to close, and who waits for it must come to an end.
+            _ if in_vain && matches!(reason, Reason::Deadline) => {
+                self.fail_next(ErrorKind::Timeout(Phase::Connect), at.now, |plan| detail(plan, reason, false));
+            }
             _ if in_vain => {
                 let words = |plan: &Plan| format!("it took no request {}", detail(plan, reason, true));
                 self.fail_next(ErrorKind::of(reason, true), at.now, words);

@@ -2,7 +2,80 @@
 //! rows as types of Rust. How bytes travel, and when a statement is sent, is the client's business and never belongs here.
 //!
 //! [`Postgres`] says where and who, [`Statement`] what, [`Results`] what came of it. `settings` reads what people write for
-//! libpq, `statement` knows the order of the messages, `results` keeps what came, `text` and `fmt` turn it into words.
+//! libpq, `hosts` knows which of several servers is next, `statement` the order of the messages, `results` keeps what came,
+//! `text` and `fmt` turn it into words.
+//!
+//! ```no_run
+//! use aquests::postgres::Postgres;
+//! use aquests::{BoxError, Client, Error, Flow, Request};
+//!
+//! let db = Postgres::parse("postgres://test:1111@one,two/mydb?target_session_attrs=read-write")?;
+//! let mut client = Client::builder().workers(4).build()?;
+//!
+//! // Statements with values are prepared once on each connection, and their rows come in binary.
+//! for low in [5, 8] {
+//!     client.send(db.execute("SELECT city, prcp FROM weather WHERE temp_lo > $1", (low,)))?;
+//! }
+//! client.fetch_all_with(|_, outcome| {
+//!     // An error of the server is an answer; this turns it into one of Rust.
+//!     for row in outcome.into_result()?.into_results().into_result()?.rows() {
+//!         println!("{}: {:?}", row.try_get::<String>("city")?, row.try_get::<Option<f32>>(1)?);
+//!     }
+//!     Ok::<_, BoxError>(())
+//! })?;
+//!
+//! // What belongs together goes through one connection.
+//! let session = client.open(&db)?;
+//! session.send(db.query("BEGIN"))?;
+//! session.send(db.execute("UPDATE weather SET temp_lo = temp_lo - $1", (2,)))?;
+//! session.send(db.query("COMMIT"))?;
+//!
+//! // Rows as they come, and COPY both ways, keep nothing in memory.
+//! let all = db.query("SELECT * FROM weather");
+//! client.send(Request::from(all).on_row(|row| {
+//!     println!("{}", row.try_get::<String>("city")?);
+//!     Ok::<_, Error>(Flow::Continue)
+//! }))?;
+//! client.send(Request::from(db.copy_in("COPY weather FROM STDIN WITH (FORMAT csv)")).body_file("weather.csv"))?;
+//! client.send(Request::from(db.query("COPY weather TO STDOUT")).to_file("weather.txt"))?;
+//! client.fetch_all()?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Connections
+//!
+//! Statements sent to a [`Client`](crate::Client) run on as many connections as it has workers, [several at
+//! once](Postgres::pipeline) on each, and in no order among each other. Those of a [`Session`](crate::Session) run on one, in
+//! order. A statement that leaves a transaction open outside of a session is an error, and the transaction is taken back.
+//! The connection of a session that is dropped is closed, with what the server kept for it: temporary tables, settings,
+//! channels.
+//!
+//! Of several hosts the first is tried that lets us in and is of the [kind](Target) that is wanted, and later connections
+//! begin with it. A host that cannot be reached, is starting up, full, or another kind is followed by the next; a login that
+//! fails is not. Errors name all that were tried. The login is a part of connecting, and has its time limit
+//! ([`Postgres::connect_timeout`]).
+//!
+//! Nothing is sent twice, but what the server provably did not begin: what stood behind a statement with which it ended, and
+//! a prepared statement that was not there any more, or had another result by now. Outside of a transaction such a statement
+//! is prepared again and run once more; in a session only where nothing was sent behind it.
+//!
+//! # Formats
+//!
+//! [`Postgres::query`] brings text, [`Postgres::execute`] binary where the type is built in and known here. Both read as the
+//! same types of Rust: [`Row::try_get`] says which. As text come also in binary statements: enums, composites, domains,
+//! multiranges and arrays of those, `money`, `tsvector`, `tsquery`, `aclitem` and others that have no type of Rust.
+//!
+//! # Limits
+//!
+//! | what | default | setter | source |
+//! |---|---|---|---|
+//! | bytes of one message | 64 MiB | [`Limits::message`] | what a client collects; libpq takes 1 GiB |
+//! | iterations of SCRAM | 100,000 | [`Limits::iterations`] | RUSTSEC-2026-0179; servers have 4,096 |
+//! | bytes of rows, notices and errors that are kept of one request | 64 MiB | [`Builder::reply_limit`](crate::Builder::reply_limit) | as for bodies |
+//! | statements kept prepared on a connection | 64 | [`Postgres::prepared`] | there |
+//! | requests on their way on a connection | 32 | [`Postgres::pipeline`] | there |
+//! | servers that are told at once to stop a statement | 64, for 5 s each | none | a storm of timeouts is no attack |
+//! | servers whose keys and certificates are remembered | 1,024 | none | then all are read anew |
 
 mod binary;
 pub mod fmt;

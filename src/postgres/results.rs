@@ -154,6 +154,8 @@ pub enum Part<'a> {
     Copied(&'a [u8]),
     /// A statement is done, and this is what it did: `SELECT 3`, `INSERT 0 1`. Empty for an empty statement.
     Done(&'a str),
+    /// What the server has to say meanwhile.
+    Notice(&'a ServerError),
 }
 
 /// What gets each row as it comes.
@@ -283,6 +285,7 @@ impl Collected {
             }
             Message::CopyIn(_) | Message::CopyOut(_) => drop(self.set()?),
             Message::Complete(tag) => {
+                self.grow(tag.as_bytes().len())?;
                 let set = self.set()?;
                 let words = String::from_utf8_lossy(tag.as_bytes());
                 set.tag = words.clone().into();
@@ -298,6 +301,9 @@ impl Collected {
             Message::Error(error) => self.fail(ServerError::new(*error))?,
             Message::Notice(notice) => {
                 let notice = ServerError::new(*notice);
+                if let Some(flow) = self.tell(Part::Notice(&notice))? {
+                    return Ok(flow);
+                }
                 self.grow(notice.size())?;
                 self.results.notices.push(notice);
             }

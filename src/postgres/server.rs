@@ -15,6 +15,8 @@ pub(crate) struct Server {
     pub(crate) key: Option<CancelKey>,
     /// It was reached inside TLS.
     pub(crate) tls: bool,
+    /// What may run there was given up.
+    pub(crate) interrupted: bool,
     /// It let us in, and is what was wanted.
     pub(crate) greeted: bool,
     /// It let us in, and is not.
@@ -39,6 +41,7 @@ impl Server {
             statements: Cache::new(settings.prepared),
             key: None,
             tls: false,
+            interrupted: false,
             greeted: false,
             unsuited: false,
             asked: false,

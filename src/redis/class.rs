@@ -107,6 +107,11 @@ fn look(words: &Words) -> (Kind, Keys) {
 }
 
 /// What a command is.
+/// Whether a command has this name, in capital letters.
+pub(super) fn is_known(name: &str) -> bool {
+    COMMANDS.binary_search_by(|(known, ..)| (*known).cmp(name)).is_ok()
+}
+
 pub(crate) fn class(words: &Words) -> Class {
     let (kind, _) = look(words);
     Class { read_only: kind == Kind::Read, session: kind == Kind::Session, wait: wait(words) }

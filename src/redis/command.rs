@@ -76,10 +76,19 @@ impl Command {
         self
     }
 
-    /// The name in capital letters, as many words as it was given in: `SET`, `CONFIG GET`.
+    /// The name in capital letters: `SET`, `CONFIG GET`. The second word is a part of it where it was given with it and names
+    /// a command together with the first; else it is an argument, which may be a secret.
     pub fn name(&self) -> String {
-        let words: Vec<_> = self.words.iter().take(self.name).map(String::from_utf8_lossy).collect();
-        words.join(" ").to_ascii_uppercase()
+        let mut name = String::with_capacity(16);
+        for (at, word) in self.words.iter().take(self.name).enumerate() {
+            name.extend((at > 0).then_some(' '));
+            name.push_str(&String::from_utf8_lossy(word));
+        }
+        name.make_ascii_uppercase();
+        if self.name > 1 && !class::is_known(&name) {
+            name.truncate(name.find(' ').unwrap_or(name.len()));
+        }
+        name
     }
 
     /// All its words, the name first. Secrets too.

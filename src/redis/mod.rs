@@ -12,6 +12,47 @@
 //! assert_eq!(command, db.command("SET", ("city", "Plzen", "EX", 60)));
 //! ```
 //!
+//! [`Client::send`](crate::Client::send) sends them, and commands share few connections: as many are on their way on each
+//! as [`Redis::pipeline`] says. What the server says, an error too, is an answer: [`Response::read`](crate::Response::read)
+//! makes a type of Rust of it.
+//!
+//! ```no_run
+//! use aquests::redis::Redis;
+//!
+//! let mut client = aquests::Client::new()?;
+//! let db = Redis::at("127.0.0.1:6379");
+//! client.send(db.lpush("jobs", ("one", "two")))?;
+//! client.send(db.lrange("jobs", 0, -1))?;
+//! client.fetch_all_with(|_, outcome| {
+//!     println!("{:?}", outcome.into_result()?.value());
+//!     Ok::<_, aquests::Error>(())
+//! })?;
+//! # Ok::<(), aquests::Error>(())
+//! ```
+//!
+//! # Which connection
+//!
+//! A command that waits at the server (BLPOP, XREAD with BLOCK, …) has a connection alone for as long. What changes a
+//! connection (SUBSCRIBE, WATCH, MULTI by itself, SELECT, …) is sent through a [`Session`](crate::Session), which
+//! [`Client::open`](crate::Client::open) makes; what the server pushes is told to
+//! [`Session::on_push`](crate::Session::on_push). A [`Transaction`] and a [`Batch`] are one exchange and need no session,
+//! unless keys are to be watched.
+//!
+//! # When a connection breaks
+//!
+//! Reads that were on their way are sent again, once. Of anything else nobody knows whether the server did it: it fails as
+//! [`Closed`](crate::ErrorKind::Closed), and the error is not [retryable](crate::Error::is_retryable). What the server
+//! certainly did not do (it turned the connection away, does not know the script, has not the slot, is a replica) is sent
+//! again, whatever it is. In a session nothing is sent again.
+//!
+//! # Clusters and sentinels
+//!
+//! With [`Redis::cluster`] each command goes to the node that has its keys; keys in different slots are refused when it is
+//! sent. MOVED, ASK, TRYAGAIN and CLUSTERDOWN are followed; when that has no end, or takes longer than the request may, the
+//! last one is the answer, or the time limit the error. Of a batch, only those commands are sent again that were not done.
+//! With [`Redis::sentinel`] the master is asked for by its name, and whether it is one, before anything is sent to it.
+//! Between the end of an old master and the word of it, writes may be lost: that is Redis, whose replicas follow later.
+//!
 //! # Limits
 //!
 //! Those of what a server may send are [`Limits`]; they are listed in [`crate::protocols::redis`]. Besides:
@@ -20,6 +61,10 @@
 //! |---|---|---|---|
 //! | commands on their way on a connection | 128 | [`Redis::pipeline`] | a read of the server has 16 KiB |
 //! | nodes of a cluster | 4,096 | none | four times the 1,000 that its specification recommends |
+//! | times that servers say where or how to ask instead | 16 | none | as many as redis-py allows (`RedisClusterRequestTTL`) |
+//! | pause before a cluster or sentinels are asked again | 100 ms | none | so often a second costs them nothing that shows |
+//! | pause before a request is tried again there | 25 ms, doubled up to 500 ms | none | 16 of them take 6 s, so that a slot has time to move |
+//! | time until sentinels have named a master | 10 s | [`connect_timeout`](crate::Builder::connect_timeout) | it is part of connecting |
 
 mod address;
 mod args;
@@ -196,12 +241,13 @@ impl Redis {
         })
     }
 
-    /// The address is a sentinel's, and so are these (their port is 26379 where none is given): they say where the
-    /// master of this name is.
+    /// The address, with its port, is a sentinel's, and so are these, whose port is 26379 where none is given: they say
+    /// where the master of this name is. Over TLS, its certificate is to have the name or the address that they say.
     ///
     /// They are asked in turn when the first command is sent, and again when the master is not reached or is none any
     /// more; meanwhile commands wait, for no longer than the client's
-    /// [`connect_timeout`](crate::Builder::connect_timeout). They are asked without a login.
+    /// [`connect_timeout`](crate::Builder::connect_timeout). They are asked without a
+    /// login, unless [`sentinel_user`](Self::sentinel_user) or [`sentinel_password`](Self::sentinel_password) says who one is.
     pub fn sentinel<I>(self, master: impl Into<String>, sentinels: I) -> Self
     where
         I: IntoIterator<Item: AsRef<str>>,
@@ -210,6 +256,18 @@ impl Redis {
             let sentinels = settings.places(sentinels, SENTINEL_PORT);
             settings.topology = Topology::Sentinel { master: master.into(), sentinels };
         })
+    }
+
+    /// Logs in at the sentinels, as a user of theirs.
+    pub fn sentinel_user(self, user: impl AsRef<[u8]>, password: impl AsRef<[u8]>) -> Self {
+        let login = Login { user: Some(user.as_ref().to_vec()), password: password.as_ref().to_vec() };
+        self.change(|settings| settings.sentinel_login = Some(login))
+    }
+
+    /// Logs in at the sentinels, with their password.
+    pub fn sentinel_password(self, password: impl AsRef<[u8]>) -> Self {
+        let login = Login { user: None, password: password.as_ref().to_vec() };
+        self.change(|settings| settings.sentinel_login = Some(login))
     }
 
     /// In a cluster, the node that has a key: for a [`Session`](crate::Session).

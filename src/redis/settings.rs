@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) place: Place,
     pub(crate) tls: bool,
     pub(crate) login: Option<Login>,
+    /// Who one is at sentinels.
+    pub(crate) sentinel_login: Option<Login>,
     pub(crate) database: u32,
     pub(crate) version: Version,
     pub(crate) client_name: Option<String>,
@@ -74,6 +76,7 @@ impl Settings {
             place,
             tls: false,
             login: None,
+            sentinel_login: None,
             database: 0,
             version: Version::Resp3,
             client_name: None,
@@ -146,10 +149,11 @@ impl Settings {
         })
     }
 
-    /// What is said to a sentinel: it knows no databases, and has no users of the server.
+    /// What is said to a sentinel: it knows no databases, and has users of its own.
     pub(crate) fn of_sentinel(&self, host: &str, port: u16) -> Self {
         Self {
             tls: self.tls,
+            login: self.sentinel_login.clone(),
             version: self.version,
             client_name: self.client_name.clone(),
             limits: self.limits,
@@ -247,6 +251,7 @@ impl fmt::Debug for Settings {
             .field("place", &self.place)
             .field("tls", &self.tls)
             .field("login", &self.login)
+            .field("sentinel_login", &self.sentinel_login)
             .field("database", &self.database)
             .field("version", &self.version)
             .field("client_name", &self.client_name)

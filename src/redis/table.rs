@@ -32,7 +32,7 @@ pub(super) static COMMANDS: &[(&str, Kind, Keys)] = &[
     ("BZMPOP", Write, Counted(2)),
     ("BZPOPMAX", Write, Range(1, -2, 1)),
     ("BZPOPMIN", Write, Range(1, -2, 1)),
-    ("CLIENT", Write, Sub),
+    ("CLIENT", Session, Sub),
     ("CLIENT CACHING", Session, None),
     ("CLIENT GETNAME", Read, None),
     ("CLIENT GETREDIR", Read, None),

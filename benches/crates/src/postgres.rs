@@ -11,7 +11,8 @@ use postgres::{Client as Other, NoTls};
 
 use crate::Done;
 
-const ROWS: &str = "SELECT n, 'row number ' || n AS words, n / 3.0::float8 AS third FROM generate_series(1, $1::int8) AS n";
+const ROWS: &str =
+    "SELECT n, 'row number ' || n AS words, n / 3.0::float8 AS third FROM generate_series(1, $1::int8) AS n";
 const OUT: &str = "COPY (SELECT n, 'row number ' || n, n / 3.0::float8 FROM generate_series(1, ROWS) AS n) TO STDOUT";
 const TABLE: &str = "CREATE TEMPORARY TABLE copied (n int8, words text)";
 const IN: &str = "COPY copied FROM STDIN";

@@ -179,6 +179,14 @@ impl Client {
         self.scram_key.as_ref()
     }
 
+    /// Why nothing more will come of this connection, also where the server was told nothing yet.
+    pub fn failure(&self) -> Option<Error> {
+        match self.state {
+            State::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Where the server was when it last was ready.
     pub fn transaction(&self) -> Transaction {
         self.transaction

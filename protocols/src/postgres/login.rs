@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::request::{bare, message, push_length, push_text, without_kind};
+use super::request::{CancelKey, bare, message, push_length, push_text, without_kind};
 use super::scram::{Scram, ScramKey, md5};
 use super::{Limits, Violation};
 use crate::{Error, Established, Refused};
@@ -23,6 +23,8 @@ pub struct Login {
     clear_text: bool,
     binding: Binding,
     pub(super) tls: Tls,
+    /// All that is said, in place of a login.
+    interrupt: Option<CancelKey>,
 }
 
 /// Whether TLS is asked for on a connection that comes without (`sslmode`).
@@ -66,7 +68,14 @@ impl Login {
             clear_text: true,
             binding: Binding::default(),
             tls: Tls::default(),
+            interrupt: None,
         }
+    }
+
+    /// No login at all: what runs on another connection is to be cancelled ([`CancelKey::request`]), inside TLS where it is
+    /// asked for. The server hangs up, and that is all.
+    pub fn interrupt(key: CancelKey) -> Self {
+        Self { interrupt: Some(key), ..Self::new("nobody") }
     }
 
     /// Another database than that of the user's name.
@@ -195,6 +204,10 @@ impl Process {
             Tls::Direct if at.alpn != Some(b"postgresql") => return Err(Violation::Alpn),
             _ if at.alpn.is_some_and(|alpn| alpn != b"postgresql") => return Err(Violation::Alpn),
             _ => {}
+        }
+        if let Some(key) = self.login.interrupt {
+            out.extend_from_slice(&key.request());
+            return Ok(());
         }
         self.tls = at.tls;
         if at.tls && self.login.binding != Binding::Disable {

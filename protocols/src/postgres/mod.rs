@@ -44,8 +44,8 @@
 //! Sync, also what was told as complete.
 //!
 //! What a server says is a message, also an error ([`Message::Error`]). One that is fatal ends its request, and the
-//! connection: nothing behind it was begun. Notices, notifications and parameters come when they want to:
-//! [`Event::Push`]. A login that fails tells the server's words as a push, and then [`Error::Rejected`].
+//! connection: nothing behind it was begun. Notifications and parameters come when they want to: [`Event::Push`]. So do
+//! notices, which are messages of the request that is being answered, if one is. A login that fails tells the server's words as a push, and then [`Error::Rejected`].
 //!
 //! Data for the server goes with [`Request::CopyIn`], alone on its connection: whatever is sent behind a COPY before its
 //! data is over would be read as part of it. A COPY that another request smuggles in is told to fail.
@@ -123,7 +123,7 @@ pub enum Message<'a> {
     Error(ErrorRef<'a>),
     /// The request is over, and the server is where it says.
     Ready(Transaction),
-    /// A push: something to know.
+    /// Something to know: about the request, or a push.
     Notice(ErrorRef<'a>),
     /// A push: NOTIFY of a channel that this connection listens to.
     Notification(Notification<'a>),

@@ -75,10 +75,6 @@ enum At {
     Header,
 }
 
-/// How servers turn a client away before they look at what it asks (`networking.c`: `acceptCommonHandler`,
-/// `protected-mode`).
-const TURNED_AWAY: [&[u8]; 2] = [b"ERR max number of clients reached", b"DENIED Redis is running in protected mode"];
-
 /// Told in place of an error that repeats the password: servers before Redis 6 show the arguments of a command that they
 /// do not know.
 const WITHHELD: &[u8] = b"-ERR the server repeated the password in what it said, which is left out\r\n";
@@ -292,8 +288,7 @@ impl Client {
             Some(Replies { kind: Kind::Multi, .. }) if error.is_some() => self.multi = false,
             Some(_) => {}
         }
-        self.turned_away =
-            !self.heard && error.is_some_and(|error| TURNED_AWAY.iter().any(|words| error.text().starts_with(words)));
+        self.turned_away = !self.heard && error.is_some_and(|error| error.turns_away());
         self.heard = true;
         Ok(self.message(Message::Reply(value), true))
     }

@@ -411,7 +411,16 @@ impl<'a> ErrorRef<'a> {
     pub fn redirect(self) -> Option<Redirect<'a>> {
         Redirect::of(self)
     }
+
+    /// It lets the client in for nothing, whatever was asked: as the first thing on a connection, it answers no command.
+    pub fn turns_away(self) -> bool {
+        TURNED_AWAY.iter().any(|words| self.text.starts_with(words))
+    }
 }
+
+/// How servers turn a client away before they look at what it asks (`networking.c`: `acceptCommonHandler`,
+/// `protected-mode`).
+const TURNED_AWAY: [&[u8]; 2] = [b"ERR max number of clients reached", b"DENIED Redis is running in protected mode"];
 
 impl fmt::Debug for ErrorRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

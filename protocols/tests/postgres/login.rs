@@ -1,7 +1,7 @@
 //! The login, "Start-up" and "SASL Authentication". The SCRAM conversations are of a PostgreSQL 15 whose password is
 //! `geheim`; the client's half is another implementation's.
 
-use aquests_protocols::postgres::Binding;
+use aquests_protocols::postgres::{Binding, Tls};
 use aquests_protocols::{ChannelBinding, Established, Input};
 
 use super::*;
@@ -58,6 +58,31 @@ fn a_server_that_trusts_asks_nothing_and_tells_its_settings_and_a_key() {
     let key = machine.cancel_key().unwrap();
     assert_eq!(key.request(), *b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\x47\xd5\xab\xa2\x33\x15");
     assert_eq!(format!("{key:?}"), "CancelKey { process: 18389, .. }");
+}
+
+#[test]
+fn what_runs_elsewhere_is_cancelled_without_a_login_and_inside_tls_where_that_is_wanted() {
+    let mut machine = Client::new(Login::new("me")).unwrap();
+    machine.connected(Established::default(), &mut Vec::new());
+    let hello = [authentication(0, ""), message(b'K', [0, 0, 0x47, 0xd5, 0xab, 0xa2, 0x33, 0x15])].concat();
+    machine.receive(Input { bytes: &hello, eof: false }, &mut Vec::new()).unwrap();
+    machine.receive(Input { bytes: &hello[9..], eof: false }, &mut Vec::new()).unwrap();
+    let key = machine.cancel_key().unwrap();
+    let mut out = Vec::new();
+    let mut plain = Client::new(Login::interrupt(key)).unwrap();
+    plain.connected(Established::default(), &mut out);
+    assert_eq!((&out[..], plain.slots()), (&key.request()[..], 0));
+    let in_tls = || Client::new(Login::interrupt(key).tls(Tls::Require)).unwrap();
+    for (answer, says) in [(b"S", Ok((1, Event::StartTls))), (b"N", Err(Violation::NoTls.into()))] {
+        let (mut machine, mut out) = (in_tls(), Vec::new());
+        machine.connected(Established::default(), &mut out);
+        assert_eq!(out, b"\0\0\0\x08\x04\xd2\x16\x2f", "SSLRequest, and nothing that could be read by others");
+        out.clear();
+        assert_eq!(machine.receive(Input { bytes: answer, eof: false }, &mut out), says);
+        machine.connected(Established::default().over_tls(None), &mut out);
+        let said = if answer == b"S" { key.request().to_vec() } else { Vec::new() };
+        assert_eq!(out, said, "after {answer:?}");
+    }
 }
 
 #[test]

@@ -175,3 +175,12 @@ fn inside_multi_nothing_may_be_sent_that_is_not_answered_once() {
     send(&mut side, 1, "SUBSCRIBE a");
     assert!(PreparedCommand::new(["QUIT"]).unwrap().then(["GET", "a"]).is_err());
 }
+
+#[test]
+fn commands_that_were_prepared_apart_become_one_exchange() {
+    let transaction = PreparedCommand::new(["MULTI"]).unwrap().then(["EXEC"]).unwrap();
+    let both = PreparedCommand::new(["ASKING"]).unwrap().and(&transaction).unwrap();
+    let at_once = PreparedCommand::new(["ASKING"]).unwrap().then(["MULTI"]).unwrap().then(["EXEC"]).unwrap();
+    assert_eq!(both, at_once);
+    assert!(PreparedCommand::new(["QUIT"]).unwrap().and(&transaction).is_err(), "nothing is answered after it");
+}

@@ -56,3 +56,14 @@ fn an_error_of_the_server_has_a_code_and_a_message() {
         assert_eq!((owned.as_ref(), owned.to_string().as_bytes()), (error, error.text()));
     }
 }
+
+#[test]
+fn what_lets_nobody_in_is_told_from_what_answers_a_command() {
+    let turns_away = |said: &str| match parse(said.as_bytes(), Limits::default()).unwrap().unwrap().0.read() {
+        Content::Error(error) => error.turns_away(),
+        other => panic!("{said} is {other:?}"),
+    };
+    assert!(turns_away("-ERR max number of clients reached\r\n"));
+    assert!(turns_away("-DENIED Redis is running in protected mode because …\r\n"));
+    assert!(!turns_away("-ERR unknown command\r\n") && !turns_away("-NOAUTH Authentication required.\r\n"));
+}

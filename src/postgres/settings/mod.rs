@@ -51,7 +51,7 @@ pub struct Postgres {
 }
 
 /// All of it. Connections belong to requests whose settings are equal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Settings {
     pub(crate) hosts: Vec<Host>,
     /// Empty where nobody said one: an error when it is used.
@@ -201,6 +201,22 @@ pub(crate) struct Secret(pub(crate) String);
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
+    }
+}
+
+/// Without what is set for the session, which may be secret.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.parameters.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Settings")
+            .field("hosts", &self.hosts)
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .field("ssl", &self.ssl)
+            .field("target", &self.target)
+            .field("parameters", &names)
+            .field("invalid", &self.invalid)
+            .finish_non_exhaustive()
     }
 }
 

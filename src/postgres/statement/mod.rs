@@ -245,6 +245,16 @@ impl Run {
         Ok(sent)
     }
 
+    /// It is being prepared: it runs with the next [`send`](Self::send).
+    pub(crate) fn is_preparing(&self) -> bool {
+        matches!(self.state, State::Preparing { .. })
+    }
+
+    /// It is not tried again, whatever is wrong with it.
+    pub(crate) fn try_no_more(&mut self) {
+        self.tried = true;
+    }
+
     /// The next message of what was sent. `done`: the exchange is over.
     pub(crate) fn message(
         &mut self,
@@ -337,11 +347,6 @@ impl Run {
     /// A body follows it.
     pub(crate) fn copies_in(&self) -> bool {
         self.statement.copies_in()
-    }
-
-    /// It has values, and is prepared before it runs.
-    pub(crate) fn is_typed(&self) -> bool {
-        matches!(self.statement.asked, Asked::Typed { .. })
     }
 
     /// It begins anew, on another connection perhaps.

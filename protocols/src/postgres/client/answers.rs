@@ -12,7 +12,8 @@ impl Client {
         match kind {
             // At any time.
             b'A' => return Ok(Event::Push(Message::Notification(Notification::new(body)?))),
-            b'N' => return Ok(Event::Push(Message::Notice(ErrorRef::new(body)?))),
+            // About what runs, where something does.
+            b'N' => return Ok(self.message(Message::Notice(ErrorRef::new(body)?), false)),
             b'S' => {
                 let (name, value) = view::pair(body)?;
                 return Ok(Event::Push(Message::Parameter { name, value }));

@@ -1,0 +1,127 @@
+//! Statements of PostgreSQL that nobody waits for any more, though they run: their servers are told so, each on a
+//! connection of its own that says 16 bytes and waits for the end. Nobody is told what becomes of it, as the server tells
+//! nobody either.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::core::Core;
+use crate::pool::Connection;
+use crate::protocols::postgres::{self, CancelKey, Login};
+#[cfg(feature = "tls")]
+use crate::reactor::Tls;
+use crate::reactor::{Address, Key, Moment, Reactor, Reason};
+#[cfg(feature = "tls")]
+use crate::route::RouteKey;
+use crate::wire::Wire;
+
+/// Those that are wanted, and those that are on their way.
+#[derive(Default)]
+pub(super) struct Interrupts {
+    wanted: Vec<Interrupt>,
+    under_way: HashMap<Key, Interrupt>,
+}
+
+/// What it takes to interrupt what runs on a connection.
+struct Interrupt {
+    key: CancelKey,
+    address: Address,
+    /// Whose certificate is wanted.
+    #[cfg(feature = "tls")]
+    place: RouteKey,
+    tls: bool,
+    /// When it must be over.
+    due: Moment,
+}
+
+/// What connections of interrupts come back with: no connection of the pool has this number.
+const TAG: u64 = u64::MAX;
+/// How long it may take to tell a server. Programs that wait for nothing else wait for this.
+const WITHIN: Duration = Duration::from_secs(5);
+/// Interrupts in hand. What is more is not told: the servers come to the end of those statements by themselves.
+const MOST: usize = 64;
+
+impl Interrupts {
+    /// Nothing is to be told.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.under_way.is_empty()
+    }
+
+    /// A connection is one of these: when it must be over.
+    pub(super) fn due(&self, key: Key) -> Option<Moment> {
+        self.under_way.get(&key).map(|one| one.due)
+    }
+
+    /// It is over.
+    pub(super) fn over(&mut self, key: Key) {
+        self.under_way.remove(&key);
+    }
+}
+
+impl Core {
+    /// A connection was closed by this side. What runs there runs on, unless its server is told.
+    pub(super) fn interrupt(&mut self, connection: &Connection, reason: &Reason, now: Moment) {
+        let Interrupts { wanted, under_way } = &mut self.interrupts;
+        let Some(server) = connection.postgres.as_ref().filter(|server| server.interrupted) else { return };
+        let ours = matches!(reason, Reason::Owner | Reason::Silent);
+        if !ours || wanted.len() + under_way.len() >= MOST {
+            return;
+        }
+        if let (Some(key), Some(address)) = (server.key, &connection.address) {
+            let interrupt = Interrupt {
+                key,
+                address: address.clone(),
+                #[cfg(feature = "tls")]
+                place: self.pool.routes[connection.route].key.of_host(connection.way.host),
+                tls: server.tls,
+                due: now + WITHIN,
+            };
+            wanted.push(interrupt);
+        }
+    }
+
+    /// Begins to tell the servers.
+    pub(super) fn send_interrupts(&mut self, reactor: &mut Reactor<Wire>) {
+        while let Some(one) = self.interrupts.wanted.pop() {
+            // Where it cannot be told, it is not.
+            #[cfg(feature = "tls")]
+            let begun = match one.place.dialect.alpn() {
+                Some(_) if one.tls => {
+                    self.interrupt_tls(&one).and_then(|tls| reactor.connect_tls(&one.address, &tls, TAG, one.due).ok())
+                }
+                _ => reactor.connect(&one.address, TAG, one.due).ok(),
+            };
+            #[cfg(not(feature = "tls"))]
+            let begun = reactor.connect(&one.address, TAG, one.due).ok();
+            if let Some(key) = begun {
+                self.interrupts.under_way.insert(key, one);
+            }
+        }
+    }
+
+    /// The machine of such a connection.
+    pub(super) fn interrupting(&self, key: Key) -> Option<Wire> {
+        let one = self.interrupts.under_way.get(&key)?;
+        let tls = match one.tls {
+            // Where it begins with the first byte, it is there by now.
+            true => postgres::Tls::Require,
+            false => postgres::Tls::Disable,
+        };
+        postgres::Client::new(Login::interrupt(one.key).tls(tls)).ok().map(|machine| Wire::Postgres(Box::new(machine)))
+    }
+
+    #[cfg(feature = "tls")]
+    fn interrupt_tls(&mut self, one: &Interrupt) -> Option<Tls> {
+        let alpn: &[&[u8]] = &[b"postgresql"];
+        self.tls(&one.place).and_then(|settings| settings.connect(&one.place.host, alpn)).ok()
+    }
+
+    /// The server agreed to TLS on such a connection.
+    #[cfg(feature = "tls")]
+    pub(super) fn interrupt_on_request(&mut self, key: Key) -> Option<(Tls, Moment)> {
+        let one = self.interrupts.under_way.remove(&key)?;
+        let (tls, due) = (self.interrupt_tls(&one), one.due);
+        self.interrupts.under_way.insert(key, one);
+        tls.map(|tls| (tls, due))
+    }
+}
