@@ -44,9 +44,9 @@ pub(super) struct Streams {
     /// Who gets what comes of a statement, until the first of it does.
     #[cfg(feature = "postgres")]
     pub(super) taker: Option<Taker>,
-    /// Somebody gets what comes piece by piece.
+    /// There is, or was, somebody who does.
     #[cfg(feature = "postgres")]
-    pub(super) by_row: bool,
+    pub(super) by_part: bool,
     /// The head without `expect`. It is there as long as the server may still refuse to be asked.
     pub(super) expect: Option<PreparedRequest>,
     /// Why the body could not be had.
@@ -149,7 +149,7 @@ impl Prepared {
     pub(super) fn may_hold(&self) -> bool {
         self.streams.as_ref().is_some_and(|streams| {
             #[cfg(feature = "postgres")]
-            if streams.by_row {
+            if streams.by_part {
                 return true;
             }
             streams.sink.is_some()

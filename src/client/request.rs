@@ -256,9 +256,14 @@ impl Request {
         mut callback: impl FnMut(crate::postgres::Row<'_>) -> Result<Flow, E> + Send + 'static,
     ) -> Self {
         let on_row = Box::new(move |row: crate::postgres::Row<'_>| callback(row).map_err(Into::into));
-        self.streams().by_row = true;
-        self.streams().taker = Some(crate::postgres::Taker::Rows(on_row));
+        self.taken_by(crate::postgres::Taker::Rows(on_row));
         self
+    }
+
+    #[cfg(feature = "postgres")]
+    fn taken_by(&mut self, taker: crate::postgres::Taker) {
+        let streams = self.streams();
+        (streams.taker, streams.by_part) = (Some(taker), true);
     }
 
     /// Hands everything that comes of a statement to this as it comes, and keeps no row, no notice and nothing of
@@ -271,8 +276,7 @@ impl Request {
         mut callback: impl FnMut(crate::postgres::Part<'_>) -> Result<Flow, E> + Send + 'static,
     ) -> Self {
         let on_part = Box::new(move |part: crate::postgres::Part<'_>| callback(part).map_err(Into::into));
-        self.streams().by_row = true;
-        self.streams().taker = Some(crate::postgres::Taker::Parts(on_part));
+        self.taken_by(crate::postgres::Taker::Parts(on_part));
         self
     }
 
