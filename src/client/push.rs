@@ -53,7 +53,7 @@ impl<'a> Push<'a> {
         }
     }
 
-    /// What PostgreSQL had to say beside what it was asked: a notice, a warning.
+    /// What PostgreSQL had to say where nothing was asked: a notice, a warning.
     #[cfg(feature = "postgres")]
     pub fn notice(&self) -> Option<ServerError> {
         match self {

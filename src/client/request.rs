@@ -266,7 +266,7 @@ impl Request {
         (streams.taker, streams.by_part) = (Some(taker), true);
     }
 
-    /// Hands everything that comes of a statement to this as it comes, and keeps no row and nothing of what is
+    /// Hands everything that comes of a statement to this as it comes, and keeps no row, no notice and nothing of what is
     /// copied: where one result ends and the next begins is told, too, so that several can be written one after the other
     /// without being held. An error of the server is in the outcome. In place of [`on_row`](Self::on_row), and with the
     /// same rules.

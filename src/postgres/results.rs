@@ -154,6 +154,8 @@ pub enum Part<'a> {
     Copied(&'a [u8]),
     /// A statement is done, and this is what it did: `SELECT 3`, `INSERT 0 1`. Empty for an empty statement.
     Done(&'a str),
+    /// What the server has to say meanwhile.
+    Notice(&'a ServerError),
 }
 
 /// What gets each row as it comes.
@@ -299,6 +301,9 @@ impl Collected {
             Message::Error(error) => self.fail(ServerError::new(*error))?,
             Message::Notice(notice) => {
                 let notice = ServerError::new(*notice);
+                if let Some(flow) = self.tell(Part::Notice(&notice))? {
+                    return Ok(flow);
+                }
                 self.grow(notice.size())?;
                 self.results.notices.push(notice);
             }

@@ -123,6 +123,7 @@ impl Results {
                 self.out().write_all(bytes)?;
             }
             (Part::Done(tag), _) => self.done(tag)?,
+            (Part::Notice(notice), _) => self.complain(notice),
             _ => {}
         }
         Ok(if self.out().end.is_some() { Flow::Cancel } else { Flow::Continue })

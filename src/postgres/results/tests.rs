@@ -137,6 +137,7 @@ fn parts_are_told_in_their_order_and_not_kept() {
             Part::Row(row) => row.text(0).unwrap().into_owned(),
             Part::Copied(bytes) => format!("copied {}", String::from_utf8_lossy(bytes)),
             Part::Done(tag) => format!("({tag})"),
+            Part::Notice(notice) => notice.message().to_owned(),
         })?;
         Ok(Flow::Continue)
     });
@@ -151,6 +152,7 @@ fn parts_are_told_in_their_order_and_not_kept() {
         floods[0].repeat(2),
         complete("SELECT 3"),
         message(b'I', b""),
+        message(b'N', format!("M{}\0\0", "z".repeat(900)).as_bytes()).repeat(2),
         message(b'H', &[0, 0, 0]),
         floods[1].repeat(2),
         message(b'c', b""),
@@ -159,9 +161,10 @@ fn parts_are_told_in_their_order_and_not_kept() {
     ];
     tell(&bytes.concat(), |message| assert_eq!(collected.message(&message).unwrap(), Flow::Continue));
     let told: Vec<String> = receiver.try_iter().collect();
-    let (row, copied) = ("x".repeat(900), format!("copied {}", "y".repeat(900)));
+    let (row, notice, copied) = ("x".repeat(900), "z".repeat(900), format!("copied {}", "y".repeat(900)));
     let expected =
-        ["a", "(SELECT 0)", "b", "1", &row, &row, "(SELECT 3)", "()", &copied, &copied, "(COPY 2)"].map(str::to_owned);
+        ["a", "(SELECT 0)", "b", "1", &row, &row, "(SELECT 3)", "()", &notice, &notice, &copied, &copied, "(COPY 2)"]
+            .map(str::to_owned);
     assert_eq!(told, expected);
     assert_eq!(collected.results().sets().len(), 4, "what was done is still told");
 }
