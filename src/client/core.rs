@@ -390,7 +390,10 @@ impl Core {
         /// How long a server that takes no more connections, of which some work, is asked for no other.
         const PAUSE: Duration = Duration::from_millis(100);
         let database = !matches!(self.pool.routes[entry.route].key.dialect, Dialect::Http { .. });
-        if database && kind != ErrorKind::Authentication && self.pool.is_served(entry.route) {
+        let route = &mut self.pool.routes[entry.route];
+        // A server that is full may have let in others of ours just before.
+        let full = kind == ErrorKind::Refused && route.coming > 0;
+        if database && kind != ErrorKind::Authentication && (full || self.pool.is_served(entry.route)) {
             self.pool.routes[entry.route].dial_after = now + PAUSE;
             return;
         }

@@ -99,14 +99,15 @@ fn look(words: &Words) -> (Kind, Keys) {
     let Some(found) = find(place) else { return UNKNOWN };
     let (Keys::Sub, Some(second)) = (found.1, words.next()) else { return found };
     let (from, length) = (name.len() + 1, name.len() + 1 + second.len());
-    let Some(place) = buffer.get_mut(..length) else { return (Kind::Write, Keys::None) };
+    // A part that is not known may do to the connection what others of its kind do.
+    let unknown = (if found.0 == Kind::Session { Kind::Session } else { Kind::Write }, Keys::None);
+    let Some(place) = buffer.get_mut(..length) else { return unknown };
     place[from - 1] = b' ';
     place[from..].copy_from_slice(second);
     place.make_ascii_uppercase();
-    find(place).unwrap_or((Kind::Write, Keys::None))
+    find(place).unwrap_or(unknown)
 }
 
-/// What a command is.
 /// Whether the second word is a part of the name, behind this one in capital letters.
 pub(super) fn has_parts(first: &str) -> bool {
     const FIRST: [&str; 17] = [
@@ -116,6 +117,7 @@ pub(super) fn has_parts(first: &str) -> bool {
     FIRST.contains(&first)
 }
 
+/// What a command is.
 pub(crate) fn class(words: &Words) -> Class {
     let (kind, _) = look(words);
     Class { read_only: kind == Kind::Read, session: kind == Kind::Session, wait: wait(words) }
