@@ -542,3 +542,16 @@ fn what_waits_for_the_map_can_be_cancelled_and_has_its_time_limit() {
         assert!(client.is_idle(), "the client's own question is nobody's");
     });
 }
+
+#[test]
+fn a_client_without_requests_asks_for_no_map() {
+    must_end(|| {
+        let mut client = Client::builder().connect_timeout(Duration::from_millis(100)).build().unwrap();
+        client.send(Redis::at("127.0.0.1:1").seeds(["127.0.0.1:2"]).get("a")).unwrap();
+        assert_eq!(outcomes(&mut client).remove(0).error().unwrap().kind(), ErrorKind::Connect);
+        // What is left is over, and nothing follows it.
+        while client.next_deadline().is_some() {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+    });
+}

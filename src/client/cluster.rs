@@ -137,6 +137,7 @@ impl Core {
             self.ask_for_map(at, now);
             return false;
         }
+        let mut put_off = false;
         while let Some(id) = self.pop(route) {
             let Some(exchange) = self.exchanges.get(id) else { continue };
             if exchange.errand.is_some() || exchange.detours >= DETOURS || exchange.total <= now {
@@ -145,8 +146,12 @@ impl Core {
             }
             exchange.detours += 1;
             self.put_off(id, now);
+            put_off = true;
         }
-        self.ask_for_map(at, now);
+        // Where nobody waits, it is asked for when somebody does: else nodes that are gone would be asked for ever.
+        if put_off {
+            self.ask_for_map(at, now);
+        }
         true
     }
 
@@ -254,10 +259,11 @@ impl Core {
         }
         let settings = Arc::clone(&self.clusters[at].settings);
         for session in sessions {
-            if self.is_of(session, &settings) {
+            if self.is_of(session, &settings) && self.pool.routes[session].session.is_some() {
                 self.fail_all(session, kind, &words, now);
-                self.pool.forget_if_unused(session);
             }
+            // Whoever called this may be at work on a route that has its place by now: it is not forgotten here.
+            self.pool.line_up(session);
         }
     }
 }

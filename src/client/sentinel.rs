@@ -174,8 +174,9 @@ impl Core {
         for route in std::mem::take(&mut master.waiting) {
             if self.is_of(route, &settings) {
                 self.fail_all(route, kind, &words, now);
-                self.pool.forget_if_unused(route);
             }
+            // Whoever called this may be at work on a route that has its place by now: it is not forgotten here.
+            self.pool.line_up(route);
         }
     }
 
