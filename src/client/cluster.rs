@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::core::Core;
-use super::errands::{Due, Errand, PAUSE};
+use super::errands::{Due, Errand, PAUSE, told};
 use super::prepared::Words;
 use super::replies::DETOURS;
 use crate::error::ErrorKind;
@@ -222,11 +222,11 @@ impl Core {
         let cluster = &mut self.clusters[at];
         let Some(asked) = cluster.asking.front() else { return };
         if let Some(error) = reply.as_error() {
-            let words = String::from_utf8_lossy(error.as_ref().text()).into_owned();
+            let words = told(error.as_ref().text());
             return self.no_map(at, ErrorKind::Refused, &words, now);
         }
         match Slots::read(reply, asked, cluster.settings.tls) {
-            Ok(slots) if slots.nodes().is_empty() => {
+            Ok(slots) if slots.primaries().next().is_none() => {
                 self.no_map(at, ErrorKind::Refused, "no node of the cluster has a slot", now);
             }
             Ok(slots) => {

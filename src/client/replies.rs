@@ -12,7 +12,7 @@ use crate::error::ErrorKind;
 use crate::protocols::redis::{Content, ErrorRef, Items, Message, PreparedCommand, Redirect, Value, ValueRef};
 use crate::protocols::{ExchangeId, Refused};
 use crate::reactor::{At, Flow, Moment};
-use crate::redis::Topology;
+use crate::redis::{Node, Topology};
 use crate::report::Verdict;
 use crate::route::RouteKey;
 use crate::version::Version;
@@ -237,7 +237,14 @@ impl Core {
         if !settings.is_cluster() || pinned {
             return None;
         }
-        let way = match error.redirect()? {
+        let redirect = error.redirect()?;
+        if let Redirect::Moved { host, .. } | Redirect::Ask { host, .. } = redirect
+            && !host.is_empty()
+            && !Node::may_be_at(host)
+        {
+            return None;
+        }
+        let way = match redirect {
             Redirect::Moved { slot, host: to, port } => {
                 let to = if to.is_empty() { &host } else { to };
                 Way::Node(self.slot_moved(&settings, slot, to, port, at.now), false)

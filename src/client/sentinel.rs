@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::Request;
 use super::core::Core;
-use super::errands::{Due, Errand, PAUSE};
+use super::errands::{Due, Errand, PAUSE, told};
 use super::exchange::{Sent, Stage};
 use crate::error::ErrorKind;
 use crate::protocols::redis::Value;
 use crate::reactor::{At, Key, Moment, Sender};
-use crate::redis::{Redis, Settings, Topology};
+use crate::redis::{Node, Redis, Settings, Topology};
 use crate::route::{Dialect, RouteKey};
 use crate::wire::Wire;
 
@@ -116,6 +116,9 @@ impl Core {
         for route in waiting {
             if self.is_of(route, &settings) && self.has_waiting(route) {
                 self.masters[at].waiting.push(route);
+            } else {
+                // Nobody may need it any more.
+                self.pool.line_up(route);
             }
         }
         if self.masters[at].waiting.is_empty() {
@@ -131,9 +134,9 @@ impl Core {
         let host = reply.as_slice().and_then(|place| place.first()).and_then(Value::as_str);
         let port = reply.as_slice().and_then(|place| place.get(1)).and_then(Value::as_str);
         let port = port.and_then(|port| port.parse().ok()).filter(|port| *port != 0);
-        let (Some(host), Some(port)) = (host.filter(|host| !host.is_empty()), port) else {
+        let (Some(host), Some(port)) = (host.filter(|host| Node::may_be_at(host)), port) else {
             let words = match reply.as_error() {
-                Some(error) => String::from_utf8_lossy(error.as_ref().text()).into_owned(),
+                Some(error) => told(error.as_ref().text()),
                 None if reply.is_null() => "it knows no such master".to_owned(),
                 None => "what it says is no address".to_owned(),
             };
@@ -142,8 +145,13 @@ impl Core {
         let master = &mut self.masters[at];
         master.left = None;
         master.master = Some((host.to_owned(), port));
+        let mut is_wanted = false;
         for route in std::mem::take(&mut master.waiting) {
+            is_wanted |= self.has_waiting(route);
             self.pool.line_up(route);
+        }
+        if !is_wanted {
+            self.masters[at].since = None;
         }
     }
 
@@ -202,7 +210,7 @@ impl Core {
     pub(super) fn forget_master(&mut self, settings: &Arc<Settings>, now: Moment) {
         let at = self.master(settings);
         self.masters[at].master = None;
-        self.masters[at].since.get_or_insert(now);
+        let mut is_wanted = false;
         let routes: Vec<_> = self.pool.routes.iter().map(|(route, _)| route).collect();
         for route in routes {
             if !self.is_of(route, settings) {
@@ -214,9 +222,13 @@ impl Core {
                 self.to_close.extend(free);
             }
             if self.has_waiting(route) {
+                is_wanted = true;
                 self.pool.line_up(route);
             }
         }
+        // The time of who waits runs on; that of who comes later begins when he comes.
+        let since = &mut self.masters[at].since;
+        *since = is_wanted.then(|| since.unwrap_or(now));
     }
 
     /// Asks a server that sentinels named whether it is the master, before anything else is sent to it.
@@ -259,8 +271,8 @@ impl Core {
             return;
         }
         let what = match reply.as_error() {
-            Some(error) => String::from_utf8_lossy(error.as_ref().text()).into_owned(),
-            None => format!("it is no master but a {}", role.unwrap_or("stranger").escape_debug()),
+            Some(error) => told(error.as_ref().text()),
+            None => format!("it is no master but a {}", told(role.unwrap_or("stranger").as_bytes())),
         };
         let settings = Arc::clone(&master.settings);
         if self.pool.is(connection, key) {
