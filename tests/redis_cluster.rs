@@ -555,3 +555,34 @@ fn a_client_without_requests_asks_for_no_map() {
         }
     });
 }
+
+#[test]
+fn a_map_may_wait_for_a_worker_as_long_as_a_request_may() {
+    must_end(|| {
+        let slow = Arc::new(OnceLock::<()>::new());
+        let told = Arc::clone(&slow);
+        let busy = Peer::start(move |conn| {
+            for _ in 0..5 {
+                conn.line()?;
+            }
+            told.wait();
+            conn.send("$-1\r\n")
+        });
+        let node = node_that_says("+here\r\n");
+        let limit = Duration::from_millis(300);
+        let mut client = Client::builder().workers(1).connect_timeout(limit).build().unwrap();
+        client.send(Redis::at(&busy.address().to_string()).protocol(Version::Resp2).get("a")).unwrap();
+        while busy.connections() == 0 {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        client.send(Redis::at(&node.address().to_string()).protocol(Version::Resp2).cluster().get("a")).unwrap();
+        let waits = std::thread::spawn(move || {
+            // Longer than connecting may take, which is not what it waits for.
+            std::thread::sleep(3 * limit);
+            slow.set(()).expect("it is set once");
+        });
+        let all = values(&mut client);
+        assert_eq!(all, [Value::Null, Value::Simple("here".into())]);
+        waits.join().unwrap();
+    });
+}

@@ -130,7 +130,7 @@ impl Core {
         }
     }
 
-    /// Asks for something that no user asked for. `key`: whom; `limit`: how long it may take.
+    /// Asks for something that no user asked for. `key`: whom; `limit`: how long it may take once there is a worker for it.
     pub(super) fn send_errand(
         &mut self,
         errand: Errand,
@@ -139,17 +139,31 @@ impl Core {
         limit: Duration,
         now: Moment,
     ) {
-        let prepared = match Request::from(command).prepare() {
+        // On a connection that there is, it begins when it is sent.
+        let prepared = match Request::from(command).first_byte_timeout(limit).prepare() {
             Ok(prepared) => prepared,
             Err(error) => return self.errand_failed(errand, error.kind(), &error.to_string(), now),
         };
         let route = self.pool.route(key);
         let id = self.exchanges.insert_errand(errand, prepared, route, now);
-        if let Some(exchange) = self.exchanges.get(id) {
-            exchange.total = now + limit;
-            exchange.arm(id, &mut self.alarms);
-        }
         self.pool.enqueue(route, Waiting { age: 0, id });
+    }
+
+    /// There is a worker for a route: the time of errands that wait there begins.
+    fn errands_begin(&mut self, route: usize, now: Moment) {
+        for waiting in &self.pool.routes[route].queue {
+            let Some(exchange) = self.exchanges.get(waiting.id) else { continue };
+            // They come before everything else.
+            if exchange.errand.is_none() {
+                return;
+            }
+            if exchange.total == Moment::NEVER
+                && let Some(limit) = exchange.request.timeouts.first_byte
+            {
+                exchange.total = now + limit;
+                exchange.arm(waiting.id, &mut self.alarms);
+            }
+        }
     }
 
     /// An exchange is in no queue and on no connection for a while.
@@ -188,6 +202,7 @@ impl Core {
     /// Where the connections of a route lead is known. `false`: it is being asked, and the route wants a connection again
     /// when that is known.
     pub(super) fn knows_the_way(&mut self, route: usize, now: Moment) -> bool {
+        self.errands_begin(route, now);
         let entry = &self.pool.routes[route];
         let Dialect::Redis(settings) = &entry.key.dialect else { return true };
         if entry.led.is_some() || entry.key.address.is_some() {

@@ -130,6 +130,12 @@ impl Core {
     fn on_bulk(&mut self, at: At, id: ExchangeId, length: Option<u64>) -> Result<Flow, Flow> {
         self.end_bulk(id);
         let Some(exchange) = self.exchanges.get(id) else { return Err(Flow::Cancel) };
+        if exchange.errand.is_some() {
+            // None is answered so, and its end might never come.
+            let words = "a long string is no answer to this".to_owned();
+            self.drop_off(at, id, ErrorKind::Protocol, words, None);
+            return Err(Flow::Cancel);
+        }
         exchange.replies().long = Some(length);
         let sinks = exchange.request.streams.as_ref().is_some_and(|streams| streams.sink.is_some());
         if !sinks && let Some(length) = length {
