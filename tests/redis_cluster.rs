@@ -586,3 +586,43 @@ fn a_map_may_wait_for_a_worker_as_long_as_a_request_may() {
         waits.join().unwrap();
     });
 }
+
+#[test]
+fn a_session_that_is_gone_before_the_map_comes_takes_nobody_with_it() {
+    must_end(|| {
+        // Answers when it is told to, that it knows of no cluster.
+        let go_on = Arc::new(OnceLock::<()>::new());
+        let told = Arc::clone(&go_on);
+        let peer = Peer::start(move |conn| {
+            for _ in 0..5 {
+                conn.line()?;
+            }
+            told.wait();
+            conn.send("-ERR This instance has cluster support disabled\r\n")
+        });
+        let mut client = Client::builder().connect_timeout(Duration::from_millis(500)).workers(4).build().unwrap();
+        // The second seed is nobody: the route to it is made where that of the session was.
+        let db = Redis::at(&peer.address().to_string()).protocol(Version::Resp2).cluster().seeds(["127.0.0.1:1"]);
+        let session = client.open(&db).unwrap();
+        let first = session.send(db.get("a")).unwrap();
+        while peer.connections() == 0 {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        let handle = client.handle();
+        handle.cancel(first);
+        let second = session.send(db.get("a")).unwrap();
+        // It is gone before anything looks at it, and the route of the session with it.
+        handle.cancel(second);
+        drop(session);
+        for _ in 0..3 {
+            client.turn(Some(Duration::ZERO)).unwrap();
+        }
+        go_on.set(()).expect("it is set once");
+        while client.next_deadline().is_some() {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+            while let Some(outcome) = client.next_outcome() {
+                assert_eq!(outcome.error().unwrap().kind(), ErrorKind::Cancelled, "{outcome}");
+            }
+        }
+    });
+}
