@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -624,5 +625,40 @@ fn a_session_that_is_gone_before_the_map_comes_takes_nobody_with_it() {
                 assert_eq!(outcome.error().unwrap().kind(), ErrorKind::Cancelled, "{outcome}");
             }
         }
+    });
+}
+
+#[test]
+fn of_more_clusters_than_are_remembered_one_that_nobody_uses_makes_room() {
+    must_end(|| {
+        let maps = Arc::new(AtomicUsize::new(0));
+        let own = Arc::new(OnceLock::<u16>::new());
+        let (asked, port) = (Arc::clone(&maps), Arc::clone(&own));
+        let peer = Peer::start(move |conn| {
+            loop {
+                let count = conn.line()?[1..].parse::<usize>().expect("a command is an array");
+                let lines = (0..2 * count).map(|_| conn.line()).collect::<Result<Vec<_>, _>>()?;
+                let is_map = &*lines[1] == "CLUSTER";
+                asked.fetch_add(usize::from(is_map), Ordering::SeqCst);
+                let map = format!("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:{}\r\n", port.wait());
+                conn.send(if is_map { &map } else { "+OK\r\n" })?;
+            }
+        });
+        own.set(peer.address().port()).expect("it is set once");
+        // With one worker, no more than one of them has a connection.
+        let mut client = Client::builder().workers(1).build().unwrap();
+        let mut ask = |number: usize| {
+            let db = Redis::at(&peer.address().to_string()).protocol(Version::Resp2).cluster();
+            client.send(db.client_name(format!("client-{number}")).get("a")).unwrap();
+            assert_eq!(values(&mut client), [Value::Simple("OK".into())]);
+            maps.load(Ordering::SeqCst)
+        };
+        for number in 0..1024 {
+            assert_eq!(ask(number), number + 1, "each has a map of its own");
+        }
+        assert_eq!(ask(0), 1024, "all of them are remembered");
+        assert_eq!(ask(1023), 1024);
+        assert_eq!(ask(1024), 1025);
+        assert_eq!(ask(0), 1026, "that was forgotten for the last one");
     });
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::core::Core;
-use super::errands::{Due, Errand, PAUSE, told};
+use super::errands::{Due, Errand, MOST, PAUSE, told};
 use super::prepared::Words;
 use super::replies::DETOURS;
 use crate::error::ErrorKind;
@@ -45,7 +45,7 @@ impl Core {
         if let Some(at) = self.clusters.iter().position(|cluster| same(&cluster.settings)) {
             return at;
         }
-        self.clusters.push(Cluster {
+        let cluster = Cluster {
             settings: Arc::clone(settings),
             slots: Slots::default(),
             known: false,
@@ -55,8 +55,20 @@ impl Core {
             parked: Vec::new(),
             sessions: Vec::new(),
             turn: 0,
-        });
-        self.clusters.len() - 1
+        };
+        let unused = (self.clusters.len() >= MOST).then(|| self.unused_cluster()).flatten();
+        let Some(at) = unused else {
+            self.clusters.push(cluster);
+            return self.clusters.len() - 1;
+        };
+        self.clusters[at] = cluster;
+        at
+    }
+
+    /// A cluster that nothing refers to by its place.
+    fn unused_cluster(&self) -> Option<usize> {
+        let in_use = self.settings_in_use();
+        self.clusters.iter().position(|cluster| cluster.is_at_rest() && !in_use.contains(&*cluster.settings))
     }
 
     /// Puts an exchange that is in no queue where it belongs, or aside until that is known.
@@ -269,6 +281,11 @@ impl Core {
 }
 
 impl Cluster {
+    /// Nothing waits for its map, and nobody is asked for it, or is to be.
+    fn is_at_rest(&self) -> bool {
+        self.parked.is_empty() && self.sessions.is_empty() && self.asking.is_empty() && !self.is_due
+    }
+
     /// The node of a slot; where there is none, any, one after the other.
     fn node(&mut self, slot: Option<u16>) -> Option<&Node> {
         if let Some(slot) = slot

@@ -19,6 +19,7 @@ use {
     crate::reactor::Key,
     crate::redis::{Command, Settings},
     crate::route::{Dialect, RouteKey},
+    std::collections::HashSet,
     std::sync::Arc,
     std::time::Duration,
 };
@@ -56,6 +57,10 @@ pub(super) type Later = BinaryHeap<Reverse<(Moment, Due)>>;
 /// How long a server that cannot help is left alone before it is asked again, and between two tries of a request at first.
 #[cfg(feature = "redis")]
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
+
+/// Clusters that are remembered, and masters: beyond that, those make room that nobody uses.
+#[cfg(feature = "redis")]
+pub(super) const MOST: usize = 1024;
 
 /// What a server says, for an error: the beginning of it, and nothing that a terminal or a log takes for its own.
 #[cfg(feature = "redis")]
@@ -190,6 +195,15 @@ impl Core {
     pub(super) fn is_of(&self, route: usize, settings: &Arc<Settings>) -> bool {
         let dialect = self.pool.routes.get(route).map(|entry| &entry.key.dialect);
         matches!(dialect, Some(Dialect::Redis(its)) if Arc::ptr_eq(its, settings) || its == settings)
+    }
+
+    /// What the routes that there are were made with.
+    pub(super) fn settings_in_use(&self) -> HashSet<&Settings> {
+        let settings = self.pool.routes.iter().filter_map(|(_, route)| match &route.key.dialect {
+            Dialect::Redis(settings) => Some(&**settings),
+            _ => None,
+        });
+        settings.collect()
     }
 
     /// Whom errors of an exchange name, where that is not what its request says.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Request;
 use super::core::Core;
-use super::errands::{Due, Errand, PAUSE, told};
+use super::errands::{Due, Errand, MOST, PAUSE, told};
 use super::exchange::{Sent, Stage};
 use crate::error::ErrorKind;
 use crate::protocols::redis::Value;
@@ -49,7 +49,7 @@ impl Core {
             _ => String::new(),
         };
         let sentinels = settings.seeds().map(|(host, port)| Arc::new(settings.of_sentinel(host, port))).collect();
-        self.masters.push(Masters {
+        let master = Masters {
             settings: Arc::clone(settings),
             name,
             sentinels,
@@ -61,8 +61,21 @@ impl Core {
             is_due: false,
             trouble: None,
             waiting: Vec::new(),
-        });
-        self.masters.len() - 1
+        };
+        let unused = (self.masters.len() >= MOST).then(|| self.unused_master()).flatten();
+        let Some(at) = unused else {
+            self.masters.push(master);
+            return self.masters.len() - 1;
+        };
+        self.masters[at] = master;
+        at
+    }
+
+    /// A master that nothing refers to by its place.
+    fn unused_master(&self) -> Option<usize> {
+        let in_use = self.settings_in_use();
+        let at_rest = |master: &Masters| master.waiting.is_empty() && master.left.is_none() && !master.is_due;
+        self.masters.iter().position(|master| at_rest(master) && !in_use.contains(&*master.settings))
     }
 
     /// The master of a route is known, or asked for.
