@@ -510,6 +510,8 @@ fn nodes_that_send_a_command_around_come_to_an_end() {
             ("-ASK 1 127.0.0.1:{port}\r\n", "ASK"),
             ("-TRYAGAIN later\r\n", "TRYAGAIN"),
             ("-MOVED 99999 nowhere\r\n", "MOVED"),
+            ("-MOVED 1 no\u{1b}name:{port}\r\n", "MOVED"),
+            ("-ASK 1 no\tname:{port}\r\n", "ASK"),
         ] {
             let peer = node_that_says(said);
             let mut client = Client::new().unwrap();
@@ -660,5 +662,26 @@ fn of_more_clusters_than_are_remembered_one_that_nobody_uses_makes_room() {
         assert_eq!(ask(1023), 1024);
         assert_eq!(ask(1024), 1025);
         assert_eq!(ask(0), 1026, "that was forgotten for the last one");
+    });
+}
+
+#[test]
+fn a_map_without_a_primary_is_none() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            loop {
+                for _ in 0..5 {
+                    conn.line()?;
+                }
+                conn.send("*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:16383\r\n$5\r\nnodes\r\n*1\r\n")?;
+                conn.send("*6\r\n$4\r\nport\r\n:7\r\n$2\r\nip\r\n$1\r\nh\r\n$4\r\nrole\r\n$7\r\nreplica\r\n")?;
+            }
+        });
+        let mut client = Client::new().unwrap();
+        let db = Redis::at(&peer.address().to_string()).protocol(Version::Resp2).cluster();
+        let session = client.open(&db).unwrap();
+        session.send(db.get("a")).unwrap();
+        let error = outcomes(&mut client).remove(0).into_result().unwrap_err();
+        assert!(error.kind() == ErrorKind::Refused && error.to_string().contains("has a slot"), "{error}");
     });
 }
