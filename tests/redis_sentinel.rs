@@ -240,3 +240,58 @@ fn a_sentinel_is_told_who_one_is_there_and_not_who_one_is_at_the_master() {
         assert!(error.to_string().contains("WRONGPASS") && !error.to_string().contains("hunter2"), "{error}");
     });
 }
+
+#[test]
+fn what_a_sentinel_says_is_told_without_lines_of_its_own() {
+    must_end(|| {
+        for said in ["*2\r\n$4\r\nh\nxx\r\n$1\r\n7\r\n", "-ERR \u{1b}[2J\r\n"] {
+            let peer = Peer::start(move |conn| {
+                loop {
+                    for _ in 0..7 {
+                        conn.line()?;
+                    }
+                    conn.send(said)?;
+                }
+            });
+            let mut client = Client::builder().connect_timeout(Duration::from_millis(300)).build().unwrap();
+            let db = Redis::at(&peer.address().to_string())
+                .protocol(aquests::redis::Version::Resp2)
+                .sentinel("mymaster", [""; 0]);
+            client.send(db.get("a")).unwrap();
+            let error = outcomes(&mut client).remove(0).into_result().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Resolve, "{error}");
+            let words = error.to_string();
+            assert!(!words.contains(char::is_control), "{words:?}");
+            assert!(words.contains("no address") || words.contains("\\u{1b}[2J"), "{words}");
+        }
+    });
+}
+
+#[test]
+fn who_comes_after_a_failover_has_all_the_time_to_find_the_master() {
+    must_end(|| {
+        let (old, new) = (RedisServer::start(), RedisServer::start());
+        let named = Arc::new(AtomicU16::new(old.port()));
+        let sentinel = sentinel_that_names(&named);
+        let limit = Duration::from_millis(800);
+        let mut client = Client::builder().connect_timeout(limit).build().unwrap();
+        let db = Redis::at(&sentinel.address().to_string())
+            .protocol(aquests::redis::Version::Resp2)
+            .sentinel("mymaster", [""; 0]);
+        let session = client.open(&db).unwrap();
+        session.send(db.set("n", 1)).unwrap();
+        outcomes(&mut client);
+        old.cli(&["REPLICAOF", "127.0.0.1", &new.port().to_string()]);
+        session.send(db.set("n", 2)).unwrap();
+        let answer = outcomes(&mut client).remove(0);
+        assert_eq!(answer.response().unwrap().read::<u8>().unwrap_err().code(), Some("READONLY"), "{answer}");
+        drop(session);
+        named.store(new.port(), Ordering::SeqCst);
+        // Nobody looks for it meanwhile.
+        std::thread::sleep(2 * limit);
+        client.send(db.set("n", 3)).unwrap();
+        let answer = outcomes(&mut client).remove(0);
+        assert!(answer.response().is_some(), "{answer}");
+        assert_eq!(new.cli(&["GET", "n"]), "3");
+    });
+}

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::core::Core;
-use super::errands::{Due, Errand, PAUSE};
+use super::errands::{Due, Errand, MOST, PAUSE, told};
 use super::prepared::Words;
 use super::replies::DETOURS;
 use crate::error::ErrorKind;
@@ -45,7 +45,7 @@ impl Core {
         if let Some(at) = self.clusters.iter().position(|cluster| same(&cluster.settings)) {
             return at;
         }
-        self.clusters.push(Cluster {
+        let cluster = Cluster {
             settings: Arc::clone(settings),
             slots: Slots::default(),
             known: false,
@@ -55,8 +55,20 @@ impl Core {
             parked: Vec::new(),
             sessions: Vec::new(),
             turn: 0,
-        });
-        self.clusters.len() - 1
+        };
+        let unused = (self.clusters.len() >= MOST).then(|| self.unused_cluster()).flatten();
+        let Some(at) = unused else {
+            self.clusters.push(cluster);
+            return self.clusters.len() - 1;
+        };
+        self.clusters[at] = cluster;
+        at
+    }
+
+    /// A cluster that nothing refers to by its place.
+    fn unused_cluster(&self) -> Option<usize> {
+        let in_use = self.settings_in_use();
+        self.clusters.iter().position(|cluster| cluster.is_at_rest() && !in_use.contains(&*cluster.settings))
     }
 
     /// Puts an exchange that is in no queue where it belongs, or aside until that is known.
@@ -137,6 +149,7 @@ impl Core {
             self.ask_for_map(at, now);
             return false;
         }
+        let mut put_off = false;
         while let Some(id) = self.pop(route) {
             let Some(exchange) = self.exchanges.get(id) else { continue };
             if exchange.errand.is_some() || exchange.detours >= DETOURS || exchange.total <= now {
@@ -145,8 +158,12 @@ impl Core {
             }
             exchange.detours += 1;
             self.put_off(id, now);
+            put_off = true;
         }
-        self.ask_for_map(at, now);
+        // Where nobody waits, it is asked for when somebody does: else nodes that are gone would be asked for ever.
+        if put_off {
+            self.ask_for_map(at, now);
+        }
         true
     }
 
@@ -217,11 +234,11 @@ impl Core {
         let cluster = &mut self.clusters[at];
         let Some(asked) = cluster.asking.front() else { return };
         if let Some(error) = reply.as_error() {
-            let words = String::from_utf8_lossy(error.as_ref().text()).into_owned();
+            let words = told(error.as_ref().text());
             return self.no_map(at, ErrorKind::Refused, &words, now);
         }
         match Slots::read(reply, asked, cluster.settings.tls) {
-            Ok(slots) if slots.nodes().is_empty() => {
+            Ok(slots) if slots.primaries().next().is_none() => {
                 self.no_map(at, ErrorKind::Refused, "no node of the cluster has a slot", now);
             }
             Ok(slots) => {
@@ -254,15 +271,21 @@ impl Core {
         }
         let settings = Arc::clone(&self.clusters[at].settings);
         for session in sessions {
-            if self.is_of(session, &settings) {
+            if self.is_of(session, &settings) && self.pool.routes[session].session.is_some() {
                 self.fail_all(session, kind, &words, now);
-                self.pool.forget_if_unused(session);
             }
+            // Whoever called this may be at work on a route that has its place by now: it is not forgotten here.
+            self.pool.line_up(session);
         }
     }
 }
 
 impl Cluster {
+    /// Nothing waits for its map, and nobody is asked for it, or is to be.
+    fn is_at_rest(&self) -> bool {
+        self.parked.is_empty() && self.sessions.is_empty() && self.asking.is_empty() && !self.is_due
+    }
+
     /// The node of a slot; where there is none, any, one after the other.
     fn node(&mut self, slot: Option<u16>) -> Option<&Node> {
         if let Some(slot) = slot

@@ -19,6 +19,7 @@ use {
     crate::reactor::Key,
     crate::redis::{Command, Settings},
     crate::route::{Dialect, RouteKey},
+    std::collections::HashSet,
     std::sync::Arc,
     std::time::Duration,
 };
@@ -56,6 +57,18 @@ pub(super) type Later = BinaryHeap<Reverse<(Moment, Due)>>;
 /// How long a server that cannot help is left alone before it is asked again, and between two tries of a request at first.
 #[cfg(feature = "redis")]
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
+
+/// Clusters that are remembered, and masters: beyond that, those make room that nobody uses.
+#[cfg(feature = "redis")]
+pub(super) const MOST: usize = 1024;
+
+/// What a server says, for an error: the beginning of it, and nothing that a terminal or a log takes for its own.
+#[cfg(feature = "redis")]
+pub(super) fn told(text: &[u8]) -> String {
+    /// Of what a server says, so many bytes are told.
+    const TOLD: usize = 200;
+    String::from_utf8_lossy(&text[..text.len().min(TOLD)]).escape_debug().to_string()
+}
 
 #[cfg(not(feature = "redis"))]
 impl Core {
@@ -122,7 +135,7 @@ impl Core {
         }
     }
 
-    /// Asks for something that no user asked for. `key`: whom; `limit`: how long it may take.
+    /// Asks for something that no user asked for. `key`: whom; `limit`: how long it may take once there is a worker for it.
     pub(super) fn send_errand(
         &mut self,
         errand: Errand,
@@ -131,17 +144,31 @@ impl Core {
         limit: Duration,
         now: Moment,
     ) {
-        let prepared = match Request::from(command).prepare() {
+        // On a connection that there is, it begins when it is sent.
+        let prepared = match Request::from(command).first_byte_timeout(limit).prepare() {
             Ok(prepared) => prepared,
             Err(error) => return self.errand_failed(errand, error.kind(), &error.to_string(), now),
         };
         let route = self.pool.route(key);
         let id = self.exchanges.insert_errand(errand, prepared, route, now);
-        if let Some(exchange) = self.exchanges.get(id) {
-            exchange.total = now + limit;
-            exchange.arm(id, &mut self.alarms);
-        }
         self.pool.enqueue(route, Waiting { age: 0, id });
+    }
+
+    /// There is a worker for a route: the time of errands that wait there begins.
+    fn errands_begin(&mut self, route: usize, now: Moment) {
+        for waiting in &self.pool.routes[route].queue {
+            let Some(exchange) = self.exchanges.get(waiting.id) else { continue };
+            // They come before everything else.
+            if exchange.errand.is_none() {
+                return;
+            }
+            if exchange.total == Moment::NEVER
+                && let Some(limit) = exchange.request.timeouts.first_byte
+            {
+                exchange.total = now + limit;
+                exchange.arm(waiting.id, &mut self.alarms);
+            }
+        }
     }
 
     /// An exchange is in no queue and on no connection for a while.
@@ -170,6 +197,15 @@ impl Core {
         matches!(dialect, Some(Dialect::Redis(its)) if Arc::ptr_eq(its, settings) || its == settings)
     }
 
+    /// What the routes that there are were made with.
+    pub(super) fn settings_in_use(&self) -> HashSet<&Settings> {
+        let settings = self.pool.routes.iter().filter_map(|(_, route)| match &route.key.dialect {
+            Dialect::Redis(settings) => Some(&**settings),
+            _ => None,
+        });
+        settings.collect()
+    }
+
     /// Whom errors of an exchange name, where that is not what its request says.
     pub(super) fn place_of(&self, exchange: &Exchange) -> Option<String> {
         let route = self.pool.routes.get(exchange.route)?;
@@ -180,6 +216,7 @@ impl Core {
     /// Where the connections of a route lead is known. `false`: it is being asked, and the route wants a connection again
     /// when that is known.
     pub(super) fn knows_the_way(&mut self, route: usize, now: Moment) -> bool {
+        self.errands_begin(route, now);
         let entry = &self.pool.routes[route];
         let Dialect::Redis(settings) = &entry.key.dialect else { return true };
         if entry.led.is_some() || entry.key.address.is_some() {

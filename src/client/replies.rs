@@ -12,7 +12,7 @@ use crate::error::ErrorKind;
 use crate::protocols::redis::{Content, ErrorRef, Items, Message, PreparedCommand, Redirect, Value, ValueRef};
 use crate::protocols::{ExchangeId, Refused};
 use crate::reactor::{At, Flow, Moment};
-use crate::redis::Topology;
+use crate::redis::{Node, Topology};
 use crate::report::Verdict;
 use crate::route::RouteKey;
 use crate::version::Version;
@@ -130,6 +130,12 @@ impl Core {
     fn on_bulk(&mut self, at: At, id: ExchangeId, length: Option<u64>) -> Result<Flow, Flow> {
         self.end_bulk(id);
         let Some(exchange) = self.exchanges.get(id) else { return Err(Flow::Cancel) };
+        if exchange.errand.is_some() {
+            // None is answered so, and its end might never come.
+            let words = "a long string is no answer to this".to_owned();
+            self.drop_off(at, id, ErrorKind::Protocol, words, None);
+            return Err(Flow::Cancel);
+        }
         exchange.replies().long = Some(length);
         let sinks = exchange.request.streams.as_ref().is_some_and(|streams| streams.sink.is_some());
         if !sinks && let Some(length) = length {
@@ -237,7 +243,14 @@ impl Core {
         if !settings.is_cluster() || pinned {
             return None;
         }
-        let way = match error.redirect()? {
+        let redirect = error.redirect()?;
+        if let Redirect::Moved { host, .. } | Redirect::Ask { host, .. } = redirect
+            && !host.is_empty()
+            && !Node::may_be_at(host)
+        {
+            return None;
+        }
+        let way = match redirect {
             Redirect::Moved { slot, host: to, port } => {
                 let to = if to.is_empty() { &host } else { to };
                 Way::Node(self.slot_moved(&settings, slot, to, port, at.now), false)

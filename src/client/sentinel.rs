@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::Request;
 use super::core::Core;
-use super::errands::{Due, Errand, PAUSE};
+use super::errands::{Due, Errand, MOST, PAUSE, told};
 use super::exchange::{Sent, Stage};
 use crate::error::ErrorKind;
 use crate::protocols::redis::Value;
 use crate::reactor::{At, Key, Moment, Sender};
-use crate::redis::{Redis, Settings, Topology};
+use crate::redis::{Node, Redis, Settings, Topology};
 use crate::route::{Dialect, RouteKey};
 use crate::wire::Wire;
 
@@ -49,7 +49,7 @@ impl Core {
             _ => String::new(),
         };
         let sentinels = settings.seeds().map(|(host, port)| Arc::new(settings.of_sentinel(host, port))).collect();
-        self.masters.push(Masters {
+        let master = Masters {
             settings: Arc::clone(settings),
             name,
             sentinels,
@@ -61,8 +61,21 @@ impl Core {
             is_due: false,
             trouble: None,
             waiting: Vec::new(),
-        });
-        self.masters.len() - 1
+        };
+        let unused = (self.masters.len() >= MOST).then(|| self.unused_master()).flatten();
+        let Some(at) = unused else {
+            self.masters.push(master);
+            return self.masters.len() - 1;
+        };
+        self.masters[at] = master;
+        at
+    }
+
+    /// A master that nothing refers to by its place.
+    fn unused_master(&self) -> Option<usize> {
+        let in_use = self.settings_in_use();
+        let at_rest = |master: &Masters| master.waiting.is_empty() && master.left.is_none() && !master.is_due;
+        self.masters.iter().position(|master| at_rest(master) && !in_use.contains(&*master.settings))
     }
 
     /// The master of a route is known, or asked for.
@@ -116,6 +129,9 @@ impl Core {
         for route in waiting {
             if self.is_of(route, &settings) && self.has_waiting(route) {
                 self.masters[at].waiting.push(route);
+            } else {
+                // Nobody may need it any more.
+                self.pool.line_up(route);
             }
         }
         if self.masters[at].waiting.is_empty() {
@@ -131,9 +147,9 @@ impl Core {
         let host = reply.as_slice().and_then(|place| place.first()).and_then(Value::as_str);
         let port = reply.as_slice().and_then(|place| place.get(1)).and_then(Value::as_str);
         let port = port.and_then(|port| port.parse().ok()).filter(|port| *port != 0);
-        let (Some(host), Some(port)) = (host.filter(|host| !host.is_empty()), port) else {
+        let (Some(host), Some(port)) = (host.filter(|host| Node::may_be_at(host)), port) else {
             let words = match reply.as_error() {
-                Some(error) => String::from_utf8_lossy(error.as_ref().text()).into_owned(),
+                Some(error) => told(error.as_ref().text()),
                 None if reply.is_null() => "it knows no such master".to_owned(),
                 None => "what it says is no address".to_owned(),
             };
@@ -142,8 +158,13 @@ impl Core {
         let master = &mut self.masters[at];
         master.left = None;
         master.master = Some((host.to_owned(), port));
+        let mut is_wanted = false;
         for route in std::mem::take(&mut master.waiting) {
+            is_wanted |= self.has_waiting(route);
             self.pool.line_up(route);
+        }
+        if !is_wanted {
+            self.masters[at].since = None;
         }
     }
 
@@ -174,8 +195,9 @@ impl Core {
         for route in std::mem::take(&mut master.waiting) {
             if self.is_of(route, &settings) {
                 self.fail_all(route, kind, &words, now);
-                self.pool.forget_if_unused(route);
             }
+            // Whoever called this may be at work on a route that has its place by now: it is not forgotten here.
+            self.pool.line_up(route);
         }
     }
 
@@ -201,7 +223,7 @@ impl Core {
     pub(super) fn forget_master(&mut self, settings: &Arc<Settings>, now: Moment) {
         let at = self.master(settings);
         self.masters[at].master = None;
-        self.masters[at].since.get_or_insert(now);
+        let mut is_wanted = false;
         let routes: Vec<_> = self.pool.routes.iter().map(|(route, _)| route).collect();
         for route in routes {
             if !self.is_of(route, settings) {
@@ -213,9 +235,13 @@ impl Core {
                 self.to_close.extend(free);
             }
             if self.has_waiting(route) {
+                is_wanted = true;
                 self.pool.line_up(route);
             }
         }
+        // The time of who waits runs on; that of who comes later begins when he comes.
+        let since = &mut self.masters[at].since;
+        *since = is_wanted.then(|| since.unwrap_or(now));
     }
 
     /// Asks a server that sentinels named whether it is the master, before anything else is sent to it.
@@ -258,8 +284,8 @@ impl Core {
             return;
         }
         let what = match reply.as_error() {
-            Some(error) => String::from_utf8_lossy(error.as_ref().text()).into_owned(),
-            None => format!("it is no master but a {}", role.unwrap_or("stranger").escape_debug()),
+            Some(error) => told(error.as_ref().text()),
+            None => format!("it is no master but a {}", told(role.unwrap_or("stranger").as_bytes())),
         };
         let settings = Arc::clone(&master.settings);
         if self.pool.is(connection, key) {

@@ -40,16 +40,19 @@
 //!
 //! # When a connection breaks
 //!
-//! Reads that were on their way are sent again, once. Of anything else nobody knows whether the server did it: it fails as
-//! [`Closed`](crate::ErrorKind::Closed), and the error is not [retryable](crate::Error::is_retryable). What the server
-//! certainly did not do (it turned the connection away, does not know the script, has not the slot, is a replica) is sent
-//! again, whatever it is. In a session nothing is sent again.
+//! Reads that were on their way are sent again, once, if the connection had answered anything before; and up to 10 times
+//! where it closed because another request on it was given up. Of anything else nobody knows whether the server did it: it
+//! fails as [`Closed`](crate::ErrorKind::Closed), and the error is not [retryable](crate::Error::is_retryable). What the
+//! server certainly did not do (it turned the connection away, does not know the script, has not the slot, is a replica) is
+//! sent again, whatever it is. In a session nothing is sent again.
 //!
 //! # Clusters and sentinels
 //!
 //! With [`Redis::cluster`] each command goes to the node that has its keys; keys in different slots are refused when it is
 //! sent. MOVED, ASK, TRYAGAIN and CLUSTERDOWN are followed; when that has no end, or takes longer than the request may, the
 //! last one is the answer, or the time limit the error. Of a batch, only those commands are sent again that were not done.
+//! A node that drops packets costs [`connect_timeout`](crate::Builder::connect_timeout) for each of the 16 tries; one that
+//! refuses connections costs only the pauses between them.
 //! With [`Redis::sentinel`] the master is asked for by its name, and whether it is one, before anything is sent to it.
 //! Between the end of an old master and the word of it, writes may be lost: that is Redis, whose replicas follow later.
 //!
@@ -60,6 +63,8 @@
 //! | what | default | setter | source |
 //! |---|---|---|---|
 //! | commands on their way on a connection | 128 | [`Redis::pipeline`] | a read of the server has 16 KiB |
+//! | clusters, and masters, that are remembered and not in use | 1,024 each | none | their maps of 32 KiB take 32 MiB |
+//! | ranges of slots that a node tells | 16,384 | none | as many as there are slots |
 //! | nodes of a cluster | 4,096 | none | four times the 1,000 that its specification recommends |
 //! | times that servers say where or how to ask instead | 16 | none | as many as redis-py allows (`RedisClusterRequestTTL`) |
 //! | pause before a cluster or sentinels are asked again | 100 ms | none | so often a second costs them nothing that shows |

@@ -66,6 +66,8 @@ impl Slots {
     /// for where it does not know its own name; `tls` says which of its ports is meant where there are two.
     pub(crate) fn read(reply: &Value, asked: &Node, tls: bool) -> Result<Self, SlotsError> {
         let shards = reply.as_slice().ok_or(SlotsError::Shape("no array"))?;
+        // Slots are in one range each.
+        let mut left = usize::from(SLOTS);
         let mut slots = Self::default();
         // Places of nodes whose name was seen: nothing here is slower for many.
         let mut known = std::collections::HashMap::new();
@@ -80,6 +82,7 @@ impl Slots {
         for shard in shards {
             let (primary, replicas, ranges) =
                 if shard.at("nodes").is_some() { by_shards(shard, asked, tls)? } else { by_slots(shard, asked)? };
+            left = left.checked_sub(ranges.len()).ok_or(SlotsError::Shape("more ranges than there are slots"))?;
             let replicas = replicas.into_iter().map(|node| place(&mut slots, node)).collect::<Result<_, _>>()?;
             // A shard without slots, or without anybody who answers for them, decides nothing.
             let Some(primary) = primary else { continue };
@@ -115,6 +118,7 @@ impl Slots {
     }
 
     /// All nodes, each once.
+    #[cfg(test)]
     pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -175,11 +179,17 @@ impl Node {
         Self { host: host.to_ascii_lowercase(), port }
     }
 
+    /// A server may be at a host that another server names so: as long as a name may be (RFC 1035 §2.3.4), and nothing
+    /// in it that would end a line or a word where it is told.
+    pub(crate) fn may_be_at(host: &str) -> bool {
+        !host.is_empty() && host.len() <= 255 && !host.chars().any(|c| c.is_control() || c.is_whitespace())
+    }
+
     /// The host as a node says it; what is no name means the one that was asked.
     fn said(host: Option<&Value>, port: u16, asked: &Node) -> Result<Self, SlotsError> {
         match host.filter(|host| !host.is_null()).map(|host| host.as_str()) {
             None | Some(Some("" | "?")) => Ok(Self::new(&asked.host, port)),
-            Some(Some(host)) if host.len() <= 255 => Ok(Self::new(host, port)),
+            Some(Some(host)) if Self::may_be_at(host) => Ok(Self::new(host, port)),
             Some(_) => Err(SlotsError::Shape("a host that is no name")),
         }
     }

@@ -182,3 +182,20 @@ fn any_reply_is_a_map_or_refused() {
         }
     }
 }
+
+#[test]
+fn a_map_has_no_more_ranges_than_there_are_slots() {
+    let many = |count: usize| Value::Array(vec![range(0, 0, &[node("a", 1)]); count]);
+    assert!(Slots::read(&many(16_384), &asked(), false).is_ok());
+    assert!(Slots::read(&many(16_385), &asked(), false).is_err());
+}
+
+#[test]
+fn a_host_that_would_write_lines_of_its_own_is_no_host() {
+    for bad in ["h\nx", "h x", "h\u{1b}[2J", "\u{9b}", &"h".repeat(256)] {
+        let reply = Value::Array(vec![range(0, 0, &[node(bad, 1)])]);
+        assert!(Slots::read(&reply, &asked(), false).is_err(), "{bad:?}");
+    }
+    let reply = Value::Array(vec![range(0, 0, &[node(&"h".repeat(255), 1)])]);
+    assert!(Slots::read(&reply, &asked(), false).is_ok());
+}
