@@ -573,11 +573,14 @@ impl Handler<Wire> for Core {
                 // A kept connection may have been closed by the server just before the request came (RFC 9112 §9.3.1).
                 // Had it answered nothing on a new one, asking again would not help.
                 Replay::Unknown => {
+                    // A master that dies may take more than one connection with it before another is named.
+                    let led = route.led().is_some();
+                    let most = if led { SAFE_RETRIES } else { self.settings.retries };
                     matches!(kind, ErrorKind::Closed | ErrorKind::Io)
-                        && connection.served > 0
+                        && (connection.served > 0 || led)
                         && exchange.request.is_idempotent()
                         && !exchange.collected.has_begun()
-                        && exchange.retries < self.settings.retries
+                        && exchange.retries < most
                 }
             };
         if again && exchange.restart() {

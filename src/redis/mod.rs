@@ -41,7 +41,7 @@
 //! # When a connection breaks
 //!
 //! Reads that were on their way are sent again, once, if the connection had answered anything before; and up to 10 times
-//! where it closed because another request on it was given up. Of anything else nobody knows whether the server did it: it
+//! where it closed because another request on it was given up, or where sentinels say who the master is. Of anything else nobody knows whether the server did it: it
 //! fails as [`Closed`](crate::ErrorKind::Closed), and the error is not [retryable](crate::Error::is_retryable). What the
 //! server certainly did not do (it turned the connection away, does not know the script, has not the slot, is a replica) is
 //! sent again, whatever it is. In a session nothing is sent again.
