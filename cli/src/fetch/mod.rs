@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use aquests::http::Method;
-use aquests::{Client, Form, Part, Request, Url};
+use aquests::{Client, Form, Part, Request, Target, Url};
 
 use crate::args::FetchArgs;
 use crate::database::Database;
@@ -163,6 +163,16 @@ fn request(args: &FetchArgs, method: &Method, parts: &Parts, url: &str) -> Reque
         request = request.unix_socket(path);
     }
     request
+}
+
+/// Where a session with a database leads.
+fn target(args: &FetchArgs, db: impl Into<Target>) -> Target {
+    let target = db.into();
+    #[cfg(unix)]
+    if let Some(path) = &args.request.unix_socket {
+        return target.unix_socket(path);
+    }
+    target
 }
 
 fn form(fields: &[Field]) -> Form {

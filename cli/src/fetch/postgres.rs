@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aquests::postgres::{BoxedValue, Postgres};
-use aquests::{Client, Outcome, Push, Request, Session, Target};
+use aquests::{Client, Outcome, Push, Request, Session};
 
 use super::printer::{self, End};
 use super::results::{Form, Results};
@@ -51,7 +51,7 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     };
     let results = Arc::new(Mutex::new(Results::new(form, args.count, args.verbose)));
     let printer = || results.lock().unwrap_or_else(PoisonError::into_inner);
-    let session = client.open(target(args, &db))?;
+    let session = client.open(super::target(args, &db))?;
     listen(&session, &results);
     if args.verbose {
         let number = values.len();
@@ -174,15 +174,6 @@ fn client(args: &FetchArgs, db: &Postgres) -> Result<Client, Failure> {
         .tls(tls::settings(&args.tls, None)?)
         .timeout(args.timeout.map_or(PATIENCE, |timeout| timeout.saturating_add(SILENCE)));
     Ok(builder.build()?)
-}
-
-fn target(args: &FetchArgs, db: &Postgres) -> Target {
-    let target = Target::from(db);
-    #[cfg(unix)]
-    if let Some(path) = &args.request.unix_socket {
-        return target.unix_socket(path);
-    }
-    target
 }
 
 /// Prints what the server says without being asked.

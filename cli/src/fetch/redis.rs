@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use aquests::redis::Redis;
-use aquests::{Client, Handle, Outcome, Push, Request, RequestId, Session, Target};
+use aquests::{Client, Handle, Outcome, Push, Request, RequestId, Session};
 
 use super::printer::{self, End};
 use super::replies::{Form, Replies};
@@ -46,7 +46,7 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     };
     let replies = Arc::new(Mutex::new(Replies::new(form, args.count)));
     let printer = || replies.lock().unwrap_or_else(PoisonError::into_inner);
-    let session = client.open(target(args, &db))?;
+    let session = client.open(super::target(args, &db))?;
     listen(&session, &replies);
     let mut asked = Asked::default();
     let ask = |words: &[Vec<u8>], asked: &mut Asked| -> Result<(), Failure> {
@@ -167,15 +167,6 @@ fn client(args: &FetchArgs, db: &Redis) -> Result<Client, Failure> {
         .tls(tls::settings(&args.tls, None)?)
         .timeout(args.timeout.unwrap_or_default().saturating_add(SILENCE));
     Ok(builder.build()?)
-}
-
-fn target(args: &FetchArgs, db: &Redis) -> Target {
-    let target = Target::from(db);
-    #[cfg(unix)]
-    if let Some(path) = &args.request.unix_socket {
-        return target.unix_socket(path);
-    }
-    target
 }
 
 /// Prints what the server says without being asked.
