@@ -234,7 +234,10 @@ impl Client {
     }
 
     /// Ends a request early, wherever it is: its outcome is [`ErrorKind::Cancelled`]. `false`: it has its outcome
-    /// already. A request that was written takes its HTTP/1.1 connection with it, unless others are answered before it.
+    /// already. A request that was written takes its connection with it, unless others are answered before it, or it is one
+    /// of HTTP/2. What was sent behind it there fails as [`Closed`](ErrorKind::Closed), or is sent again where that does no
+    /// harm; so it is with every request that ends early, by a time limit or a callback of its own too. Databases are asked
+    /// one thing at a time on each connection with a `pipeline` of 1.
     ///
     /// A statement of PostgreSQL that may be running takes its connection with it too, and the server is asked to stop it
     /// (CancelRequest), as it is where a statement is [late](Request::timeout) or the server silent. It may be done by then,

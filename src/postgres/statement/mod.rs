@@ -40,6 +40,10 @@ enum Asked {
 impl Postgres {
     /// Any number of statements with semicolons between, without values: a result for each, values as text. They are one
     /// transaction, unless they say otherwise. PostgreSQL, "Simple Query".
+    ///
+    /// What a statement sets on its connection (`SET`, `LISTEN`, `SET ROLE`, temporary tables, advisory locks) stays there
+    /// for whoever is given that connection next, unless it was sent through a [`Session`](crate::Session), which has one
+    /// of its own: or set it `LOCAL`, or for all with [`Postgres::parameter`].
     pub fn query(&self, sql: impl Into<String>) -> Statement {
         Statement { settings: self.settings().clone(), sql: sql.into().into(), asked: Asked::Simple }
     }
