@@ -437,6 +437,7 @@ impl Core {
     /// An exchange would have gone on with a connection that is gone, which the server knows nothing of.
     fn interrupted(&mut self, id: ExchangeId, route: usize, reason: &Reason, now: Moment) {
         let Some(exchange) = self.exchanges.get(id) else { return };
+        self.on_way = self.on_way.saturating_sub(1);
         if self.pool.routes[route].session.is_none() && exchange.retries < SAFE_RETRIES && exchange.restart() {
             exchange.retries += 1;
             self.send_again(id);

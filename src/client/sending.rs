@@ -207,11 +207,11 @@ impl Core {
 
     /// A connection has had room for a request: until then it is being made, which must come to an end.
     fn is_let_in(&mut self, at: At, to: &mut Sender<'_, Wire>) -> bool {
-        let limit = self.connect_timeout(self.pool.connections[at.tag as usize].route);
         let entry = &mut self.pool.connections[at.tag as usize];
         if !entry.let_in {
             if to.slots() == 0 {
-                to.set_deadline(entry.dialed + limit);
+                let (dialed, route) = (entry.dialed, entry.route);
+                to.set_deadline(dialed + self.connect_timeout(route));
                 to.set_silence(Some(self.settings.timeout));
                 return false;
             }

@@ -165,6 +165,22 @@ fn request(args: &FetchArgs, method: &Method, parts: &Parts, url: &str) -> Reque
     request
 }
 
+/// A client for one database, which may be silent for so long.
+fn client(args: &FetchArgs, url: &Url, silence: Duration) -> Result<Client, Failure> {
+    let mut builder = Client::builder();
+    if let Some((host, port)) = args.places.detour(url.host(), url.port()) {
+        builder = builder.connect_to(url.host(), url.port(), &host, port);
+    }
+    for known in &args.places.resolve {
+        builder = builder.resolve(&known.host, known.port, known.addresses.iter().copied());
+    }
+    if let Some(servers) = &args.dns_servers {
+        builder = builder.nameservers(servers.iter().copied());
+    }
+    let builder = builder.workers(1).connect_timeout(args.connect_timeout);
+    Ok(builder.tls(tls::settings(&args.tls, None)?).timeout(silence).build()?)
+}
+
 /// Where a session with a database leads.
 fn target(args: &FetchArgs, db: impl Into<Target>) -> Target {
     let target = db.into();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aquests::postgres::{BoxedValue, Postgres};
-use aquests::{Client, Outcome, Push, Request, Session};
+use aquests::{Outcome, Push, Request, Session};
 
 use super::printer::{self, End};
 use super::results::{Form, Results};
@@ -16,7 +16,7 @@ use super::{SILENCE, from_stdin, sql};
 use crate::args::FetchArgs;
 use crate::output::{Failure, Sink};
 use crate::request::STDIN;
-use crate::{database, signal, tls};
+use crate::{database, signal};
 
 /// A statement may take as long as it likes, and says nothing meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -40,7 +40,8 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
         return Err(Failure::Usage("--count is for what listens: LISTEN channel".to_owned()));
     }
     let request = request(args, &db, &text, values)?;
-    let mut client = client(args, &db)?;
+    let mut client =
+        super::client(args, &db.url(), args.timeout.map_or(PATIENCE, |timeout| timeout.saturating_add(SILENCE)))?;
     let human = args.output.is_none() && io::stdout().is_terminal();
     let form = if args.json {
         Form::Json
@@ -154,26 +155,6 @@ fn request(args: &FetchArgs, db: &Postgres, text: &str, values: &[String]) -> Re
         request = request.timeout(timeout);
     }
     Ok(request)
-}
-
-fn client(args: &FetchArgs, db: &Postgres) -> Result<Client, Failure> {
-    let mut builder = Client::builder();
-    let url = db.url();
-    if let Some((host, port)) = args.places.detour(url.host(), url.port()) {
-        builder = builder.connect_to(url.host(), url.port(), &host, port);
-    }
-    for known in &args.places.resolve {
-        builder = builder.resolve(&known.host, known.port, known.addresses.iter().copied());
-    }
-    if let Some(servers) = &args.dns_servers {
-        builder = builder.nameservers(servers.iter().copied());
-    }
-    let builder = builder
-        .workers(1)
-        .connect_timeout(args.connect_timeout)
-        .tls(tls::settings(&args.tls, None)?)
-        .timeout(args.timeout.map_or(PATIENCE, |timeout| timeout.saturating_add(SILENCE)));
-    Ok(builder.build()?)
 }
 
 /// Prints what the server says without being asked.

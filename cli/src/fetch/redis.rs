@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use aquests::redis::Redis;
-use aquests::{Client, Handle, Outcome, Push, Request, RequestId, Session};
+use aquests::{Handle, Outcome, Push, Request, RequestId, Session};
 
 use super::printer::{self, End};
 use super::replies::{Form, Replies};
@@ -17,7 +17,7 @@ use super::{SILENCE, script};
 use crate::args::FetchArgs;
 use crate::output::{Failure, Sink, note};
 use crate::request::STDIN;
-use crate::{database, signal, tls};
+use crate::{database, signal};
 
 /// Commands that are sent ahead of their answers. A few pipelines full.
 const AHEAD: usize = 1_000;
@@ -35,7 +35,7 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
         [word] => word == STDIN,
         _ => false,
     };
-    let mut client = client(args, &db)?;
+    let mut client = super::client(args, &db.url(), args.timeout.unwrap_or_default().saturating_add(SILENCE))?;
     let human = args.output.is_none() && io::stdout().is_terminal();
     let form = if args.json {
         Form::Json
@@ -147,26 +147,6 @@ struct Asked {
     /// Those whose turn has not come.
     outcomes: BTreeMap<u64, Outcome>,
     subscriptions: Vec<RequestId>,
-}
-
-fn client(args: &FetchArgs, db: &Redis) -> Result<Client, Failure> {
-    let mut builder = Client::builder();
-    let url = db.url();
-    if let Some((host, port)) = args.places.detour(url.host(), url.port()) {
-        builder = builder.connect_to(url.host(), url.port(), &host, port);
-    }
-    for known in &args.places.resolve {
-        builder = builder.resolve(&known.host, known.port, known.addresses.iter().copied());
-    }
-    if let Some(servers) = &args.dns_servers {
-        builder = builder.nameservers(servers.iter().copied());
-    }
-    let builder = builder
-        .workers(1)
-        .connect_timeout(args.connect_timeout)
-        .tls(tls::settings(&args.tls, None)?)
-        .timeout(args.timeout.unwrap_or_default().saturating_add(SILENCE));
-    Ok(builder.build()?)
 }
 
 /// Prints what the server says without being asked.
