@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod apache;
+#[path = "../../protocols/tests/counting/mod.rs"]
 pub(crate) mod counting;
 #[cfg(feature = "http2")]
 #[path = "../../protocols/tests/http2/frames.rs"]
