@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use aquests::redis::{Redis, Value, Version};
 use aquests::{Client, ErrorKind};
-use support::{Peer, RedisCluster, must_end, outcomes, values};
+use support::{Peer, RedisCluster, must_end, next_command, outcomes, values};
 
 #[test]
 fn a_node_that_is_gone_fails_what_only_it_has_and_nothing_else() {
@@ -70,10 +70,7 @@ fn node_that_says(answer: &'static str) -> Peer {
     let port = Arc::clone(&own);
     let peer = Peer::start(move |conn| {
         loop {
-            // How many words there are, and each with its length in front.
-            let count = conn.line()?[1..].parse::<usize>().expect("a command is an array");
-            let lines = (0..2 * count).map(|_| conn.line()).collect::<Result<Vec<_>, _>>()?;
-            let reply = match &*lines[1] {
+            let reply = match &*next_command(conn)?[0] {
                 "CLUSTER" => "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:{port}\r\n",
                 "ASKING" => "+OK\r\n",
                 _ => answer,
@@ -222,9 +219,7 @@ fn of_more_clusters_than_are_remembered_one_that_nobody_uses_makes_room() {
         let (asked, port) = (Arc::clone(&maps), Arc::clone(&own));
         let peer = Peer::start(move |conn| {
             loop {
-                let count = conn.line()?[1..].parse::<usize>().expect("a command is an array");
-                let lines = (0..2 * count).map(|_| conn.line()).collect::<Result<Vec<_>, _>>()?;
-                let is_map = &*lines[1] == "CLUSTER";
+                let is_map = next_command(conn)?[0] == "CLUSTER";
                 asked.fetch_add(usize::from(is_map), Ordering::SeqCst);
                 let map = format!("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$0\r\n\r\n:{}\r\n", port.wait());
                 conn.send(if is_map { &map } else { "+OK\r\n" })?;

@@ -5,7 +5,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::io;
+use std::io::ErrorKind::WouldBlock;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aquests::redis::{Command, Redis, Value};
 use aquests::{Client, ErrorKind, Outcome};
-use support::{Conn, Folder, NameServer, Peer, RedisSentinel, RedisServer, must_end};
+use support::{Folder, NameServer, Peer, RedisSentinel, RedisServer, must_end, next_command};
 
 fn outcomes(client: &mut Client) -> Vec<Outcome> {
     let mut all = Vec::new();
@@ -298,19 +298,11 @@ fn who_comes_after_a_failover_has_all_the_time_to_find_the_master() {
     });
 }
 
-/// The words of the next command.
-fn command(conn: &mut Conn) -> io::Result<Vec<String>> {
-    // How many words there are, and each with its length in front.
-    let count = conn.line()?[1..].parse::<usize>().expect("a command is an array");
-    let lines = (0..2 * count).map(|_| conn.line()).collect::<io::Result<Vec<_>>>()?;
-    Ok(lines.into_iter().skip(1).step_by(2).collect())
-}
-
 /// A master that answers everything with this.
 fn master_that_says(answer: &'static str) -> Peer {
     Peer::start(move |conn| {
         loop {
-            let is_role = command(conn)?[0] == "ROLE";
+            let is_role = next_command(conn)?[0] == "ROLE";
             conn.send(if is_role { "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n" } else { answer })?;
         }
     })
@@ -333,7 +325,7 @@ fn an_answer_for_a_host_that_is_wanted_no_more_leads_to_nobody() {
         let told = Arc::clone(&named);
         let sentinel = Peer::start(move |conn| {
             loop {
-                command(conn)?;
+                next_command(conn)?;
                 let (host, port) = told.lock().unwrap().clone();
                 let port = port.to_string();
                 conn.send(format!("*2\r\n${}\r\n{host}\r\n${}\r\n{port}\r\n", host.len(), port.len()))?;
@@ -374,6 +366,6 @@ fn an_answer_for_a_host_that_is_wanted_no_more_leads_to_nobody() {
         let response = answer.response().unwrap_or_else(|| panic!("{answer}"));
         assert_eq!(response.value(), Some(&Value::Simple("here".into())), "{answer}");
         assert!(names.count("one.example") > 1, "the one was answered in the end: {:?}", names.asked());
-        assert_eq!(stranger.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "nobody came to the stranger");
+        assert_eq!(stranger.accept().unwrap_err().kind(), WouldBlock, "nobody came to the stranger");
     });
 }

@@ -47,7 +47,7 @@ pub(crate) use pgbouncer::Pgbouncer;
 pub(crate) use postgres::{PostgresBuilder, PostgresServer};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
-pub(crate) use redis::{RedisBuilder, RedisServer};
+pub(crate) use redis::{RedisBuilder, RedisServer, next_command};
 pub(crate) use redis_cluster::RedisCluster;
 pub(crate) use redis_sentinel::RedisSentinel;
 pub(crate) use stunnel::Stunnel;
