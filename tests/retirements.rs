@@ -6,8 +6,9 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use aquests::postgres::{Postgres, sqlstate};
@@ -26,9 +27,9 @@ fn of_a_redis_master_that_is_one_no_more_what_it_was_sent_before_is_answered_and
                 conn.send(if is_role { MASTER } else { "+new\r\n" })?;
             }
         });
-        let (came, go_on, rest) =
-            (Arc::new(AtomicUsize::new(0)), Arc::new(OnceLock::<()>::new()), Arc::new(OnceLock::<()>::new()));
-        let (counted, first, others) = (Arc::clone(&came), Arc::clone(&go_on), Arc::clone(&rest));
+        let came = Arc::new(AtomicUsize::new(0));
+        let (counted, (go_on, gate)) = (Arc::clone(&came), mpsc::channel());
+        let gate = Mutex::new(gate);
         let old = Peer::start(move |conn| {
             loop {
                 match &*next_command(conn)?[0] {
@@ -36,15 +37,18 @@ fn of_a_redis_master_that_is_one_no_more_what_it_was_sent_before_is_answered_and
                     "SET" => conn.send("-READONLY it is over\r\n")?,
                     // Three are on their way; the first is answered alone.
                     _ if counted.fetch_add(1, Ordering::SeqCst) == 2 => {
-                        first.wait();
-                        conn.send(":1\r\n")?;
-                        others.wait();
-                        conn.send(":2\r\n:3\r\n")?;
+                        for answer in [":1\r\n", ":2\r\n:3\r\n"] {
+                            // Nobody opens the gate if the test has failed.
+                            gate.lock().unwrap().recv().map_err(io::Error::other)?;
+                            conn.send(answer)?;
+                        }
                     }
                     _ => {}
                 }
             }
         });
+        // It goes before the peer that waits for it.
+        let go_on = go_on;
         let port = Arc::new(AtomicUsize::new(old.address().port().into()));
         let named = Arc::clone(&port);
         let sentinel = Peer::start(move |conn| {
@@ -76,12 +80,12 @@ fn of_a_redis_master_that_is_one_no_more_what_it_was_sent_before_is_answered_and
             outcome.response().unwrap_or_else(|| panic!("{outcome}")).value().unwrap().clone()
         };
         assert_eq!(told(&mut client), Value::Simple("new".into()), "it was sent again where it can be done");
-        go_on.set(()).expect("it is set once");
+        go_on.send(()).unwrap();
         assert_eq!(told(&mut client), Value::Integer(1));
         // There is room on the old connection, and nobody takes it.
         client.send(db.incr("n")).unwrap();
         assert_eq!(told(&mut client), Value::Simple("new".into()));
-        rest.set(()).expect("it is set once");
+        go_on.send(()).unwrap();
         assert_eq!([told(&mut client), told(&mut client)], [Value::Integer(2), Value::Integer(3)]);
         assert_eq!((came.load(Ordering::SeqCst), client.in_hand()), (3, 0), "nothing was sent to the old one again");
     });
