@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 use servers::tls::{Authority, Wanted};
-use servers::{Folder, PostgresServer, must_end};
+use servers::{Folder, PostgresServer, PostgresVersion, must_end};
 use support::{Ran, aquests, command, path, start};
 
 const SELECT: &str = "SELECT $1::int + 1";
@@ -287,6 +287,45 @@ fn tls_unix_sockets_and_other_places_are_reached() {
     aquests(&["fetch", "--cacert", &other, &plain, "SELECT 1"]).exits(1).says("TLS");
     let server = PostgresServer::start();
     aquests(&["fetch", "--cacert", &root, &server.url("trust"), "SELECT 1"]).exits(1).says("TLS");
+}
+
+#[test]
+fn tls_comes_first_where_it_is_wanted_so() {
+    let authority = Authority::new("the authority");
+    let identity = authority.localhost();
+    let server = PostgresServer::builder().version(PostgresVersion::V18).tls(&identity).start();
+    let folder = Folder::new();
+    folder.write("root.pem", &authority.pem);
+    let root = folder.path().join("root.pem").display().to_string();
+    let direct =
+        |server: &PostgresServer, more: &str| format!("{}?sslnegotiation=direct&{more}", server.url("scram:secret"));
+    let sql = "SELECT ssl AS tls FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let load = ["load", "--quiet", "-n", "20", "-c", "2"];
+    let full = "sslmode=verify-full&channel_binding=require";
+    for (options, more) in [(&["--cacert", &root][..], full), (&["-k"], "sslmode=require")] {
+        let url = direct(&server, more);
+        aquests(&[&["fetch"], options, &[&url, sql]].concat()).exits(0).prints("tls\r\nt");
+        aquests(&[&load, options, &[&url, SELECT, "{seq}"]].concat()).exits(0).prints("  OK: 20\n");
+    }
+    let socket = server.socket().display().to_string();
+    let url = direct(&server, "sslmode=require");
+    aquests(&["fetch", "--unix-socket", &socket, &url, sql]).exits(0).prints("tls\r\nf");
+    aquests(&[&load, &["--unix-socket", &socket, &url, SELECT, "1"][..]].concat()).exits(0).prints("  OK: 20\n");
+    // Who says nothing else would be content with clear text.
+    for words in [&["fetch"][..], &load] {
+        let ran = aquests(&[words, &[&direct(&server, "sslmode=prefer"), "SELECT 1"]].concat()).exits(2);
+        ran.says("aquests: sslnegotiation=direct wants sslmode=require or stronger");
+    }
+    // One that is too old hangs up, unless the usual one was chosen to be another.
+    let old = PostgresServer::builder().tls(&identity).start();
+    for words in [&["fetch"][..], &load] {
+        let ran = aquests(&[words, &["-k", &direct(&old, "sslmode=require"), "SELECT 1"]].concat());
+        if old.version() < 17 {
+            ran.exits(1).says("servers before PostgreSQL 17 do so with sslnegotiation=direct");
+        } else {
+            ran.exits(0);
+        }
+    }
 }
 
 #[test]

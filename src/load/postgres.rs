@@ -7,7 +7,7 @@ use super::template::Template;
 use crate::error::Error;
 use crate::postgres;
 use crate::protocols::postgres::{End, Format, Parameter, Request, Step};
-use crate::reactor::Address;
+use crate::reactor::{Address, Reason};
 use crate::wire::Wire;
 
 /// How statements are sent.
@@ -85,6 +85,10 @@ impl Postgres {
     #[cfg(feature = "tls")]
     pub(super) fn tls(&self, own: &crate::reactor::TlsSettings) -> Result<crate::reactor::TlsSettings, String> {
         self.db.settings().ssl.settings(own)
+    }
+
+    pub(super) fn explain(&self, reason: &Reason) -> String {
+        self.db.settings().explain(reason)
     }
 
     /// TLS comes before the first byte.

@@ -4,6 +4,7 @@
 use super::settings::{OnlyTls, Roots};
 use super::{Cache, Secret, Settings, SslMode, Target, Way};
 use crate::protocols::postgres::{Binding, CancelKey, Client, Login, Message, ScramKey, Tls};
+use crate::reactor::Reason;
 #[cfg(feature = "tls")]
 use crate::reactor::{TlsSettings, TlsVersion};
 
@@ -127,6 +128,22 @@ impl Settings {
     /// TLS comes before the first byte.
     pub(crate) fn is_direct(&self) -> bool {
         self.ssl.negotiation == super::SslNegotiation::Direct && self.ssl.mode >= SslMode::Require
+    }
+
+    /// Why a connection came to nothing before anything was said on it, in words.
+    pub(crate) fn explain(&self, reason: &Reason) -> String {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let words = reason.to_string();
+        match reason {
+            // What a hello of TLS begins with is no length of a startup message: they hang up without a word.
+            Reason::Io(error)
+                if self.is_direct()
+                    && matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof) =>
+            {
+                format!("{words}: servers before PostgreSQL 17 do so with sslnegotiation=direct")
+            }
+            _ => words,
+        }
     }
 
     /// The machine of a new connection on one of the ways. `entropy`: nobody can foretell it. `key`: what an earlier login

@@ -232,6 +232,12 @@ impl PostgresServer {
         format!("postgres://{user}@127.0.0.1:{}/{}", self.port(), Self::DATABASE)
     }
 
+    /// The first number of what it calls its version.
+    #[track_caller]
+    pub(crate) fn version(&self) -> u32 {
+        self.psql("SELECT current_setting('server_version_num')::int / 10000").parse().expect("a version is a number")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.server.pid()
     }
