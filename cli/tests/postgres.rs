@@ -329,6 +329,68 @@ fn tls_comes_first_where_it_is_wanted_so() {
 }
 
 #[test]
+fn null_is_a_value_too() {
+    let server = PostgresServer::start();
+    let url = server.url("trust:secret");
+    let sql = "SELECT $1::int IS NULL AS a, $2::text AS b, $3::text AS c, $4::text AS d, $5::bytea AS e";
+    let words = [r"\N", r"\\N", "NULL", "", r"\x00"];
+    let ran = aquests(&[&["fetch", "--json", &url, sql], &words[..]].concat()).exits(0);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    let expected = serde_json::json!({"a": true, "b": r"\N", "c": "NULL", "d": "", "e": r"\x00"});
+    assert_eq!(json, expected, "{}", ran.out);
+    // A load sends the same, however it sends it, and a template is never taken for it.
+    let sql = "INSERT INTO loaded VALUES ($1, $2, $3)";
+    for (protocol, options) in
+        [("prepared", &[][..]), ("extended", &[]), ("simple", &[]), ("prepared", &["--no-template"])]
+    {
+        server.psql("DROP TABLE IF EXISTS loaded; CREATE TABLE loaded (a int, b text, c text)");
+        server.psql("GRANT ALL ON loaded TO PUBLIC");
+        let load = ["load", "--quiet", "-n", "20", "-c", "2", "-M", protocol];
+        aquests(&[&load, options, &[&url, sql, r"\N", r"\\N", "N{seq}"]].concat()).exits(0).prints("  OK: 20\n");
+        let counts = server.psql(r"SELECT count(*) - count(a), count(*) FILTER (WHERE b = '\N'), count(c) FROM loaded");
+        assert_eq!(counts, "20|20|20", "{protocol} {options:?}");
+    }
+}
+
+#[test]
+fn words_of_libpq_stand_in_place_of_a_url() {
+    let authority = Authority::new("the authority");
+    let server = PostgresServer::builder().tls(&authority.localhost()).start();
+    let folder = Folder::new();
+    let (port, socket) = (server.port(), server.socket_folder().display().to_string());
+    folder.write("services", format!("[it]\nhost=127.0.0.1\nport={port}\ndbname=test\nuser=trust\nsslmode=disable\n"));
+    let services = folder.path().join("services");
+    let sql = "SELECT current_user, current_database(), coalesce(ssl, false) AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    for (text, options, row) in [
+        (format!("host=127.0.0.1 port={port} dbname=test user=scram password=secret"), &[][..], "scram,test,t"),
+        (format!("user=trust dbname = 'test' host='{socket}' port={port}"), &[], "trust,test,f"),
+        (format!("host=127.0.0.1 port={port} dbname=test user=secure password=secret"), &["-k"], "secure,test,t"),
+        ("service=it".to_owned(), &[], "trust,test,f"),
+        ("service=it user=md5 password=secret".to_owned(), &[], "md5,test,f"),
+        // What is said there of TLS comes before what an option would have it be.
+        ("service=it".to_owned(), &["-k"], "trust,test,f"),
+    ] {
+        let run = |args: &[&str]| start(command(args).env("PGSERVICEFILE", &services)).end().exits(0);
+        let ran = run(&[&["fetch"], options, &[&text, sql]].concat());
+        assert_eq!(ran.out.lines().nth(1), Some(row), "{text}");
+        // Behind it nothing is an option.
+        run(&["fetch", &text, "SELECT $1::int", "-1"]).prints("int4\r\n-1");
+        let ran = run(&[&["load", "--quiet", "-n", "20", "-c", "2"], options, &[&text, SELECT, "-1"]].concat());
+        assert!(ran.prints("  OK: 20\n").out.contains("SELECT postgres://"), "{text}");
+    }
+    for text in ["host=x port=y", "user=me password=hunter2 colour=blue", "service=none"] {
+        for name in ["fetch", "load"] {
+            let ran = start(command(&[name, text, "SELECT 1"]).env("PGSERVICEFILE", &services)).end().exits(2);
+            assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+        }
+    }
+    // What looks like it elsewhere is not.
+    let url = "http://127.0.0.1:1/";
+    aquests(&["fetch", "-F", "user=me", "-o", "/dev/null", url, "-v"]).exits(1).says("> POST");
+    aquests(&["fetch", url, "host=x", "--colour"]).exits(2).says("--colour");
+}
+
+#[test]
 fn statements_are_sent_as_they_are_wanted() {
     let server = PostgresServer::builder().config("log_statement = all").start();
     let url = server.url("trust:secret");

@@ -165,7 +165,7 @@ impl Plan {
     #[cfg(feature = "postgres")]
     pub fn postgres<I>(db: &crate::postgres::Postgres, sql: &str, values: I, mode: Mode) -> Result<Self, Error>
     where
-        I: IntoIterator<Item: AsRef<[u8]>>,
+        I: IntoIterator<Item: Into<postgres::Value>>,
     {
         Ok(Self::to(Goal::Postgres(Postgres::new(db, sql, values, mode)?)))
     }

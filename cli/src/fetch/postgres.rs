@@ -142,7 +142,8 @@ fn request(args: &FetchArgs, db: &Postgres, text: &str, values: &[String]) -> Re
         _ if copies_in => from_stdin(db.copy_in(text).into()),
         None if values.is_empty() => db.query(text).into(),
         _ => {
-            let values: Vec<BoxedValue> = values.iter().map(|value| Box::new(value.clone()) as BoxedValue).collect();
+            let values: Vec<BoxedValue> =
+                values.iter().map(|word| Box::new(database::value(word)) as BoxedValue).collect();
             // It is sent once.
             db.execute(text, values).prepare(false).into()
         }

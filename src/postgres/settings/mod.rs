@@ -322,7 +322,14 @@ impl Postgres {
     /// libpq's `key=value` words (`host=/run/postgresql dbname=mydb`). What they do not say is looked up around the
     /// program: see above. PostgreSQL, "Connection Strings".
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::parse_in(text, &|name| std::env::var(name).ok())
+        Self::parse_or(text, [])
+    }
+
+    /// [`parse`](Self::parse), with keywords and values for what neither the text nor anything around the program says:
+    /// `[("sslmode", "verify-full")]`.
+    pub fn parse_or<'a>(text: &str, otherwise: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
+        let otherwise: Vec<_> = otherwise.into_iter().collect();
+        Self::parse_in(text, &otherwise, &|name| std::env::var(name).ok())
     }
 
     /// Whether a URL is one of PostgreSQL.
@@ -331,16 +338,28 @@ impl Postgres {
         ["postgres", "postgresql"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
     }
 
+    /// Whether a text is for PostgreSQL: a URL, or words of which the first is a keyword of libpq (`host=… dbname=…`).
+    pub fn is_connection_string(text: &str) -> bool {
+        Self::is_url(text) || words::begins_with_keyword(text)
+    }
+
     /// What the environment says, as `psql` without arguments.
     pub fn from_env() -> Result<Self, Error> {
         Self::parse("")
     }
 
-    /// [`parse`](Self::parse) among these variables.
-    pub(crate) fn parse_in(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    /// [`parse_or`](Self::parse_or) among these variables.
+    pub(crate) fn parse_in(
+        text: &str,
+        otherwise: &[(&str, &str)],
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
         let mut said = words::read(text)?;
         let around = surroundings::Surroundings { variable };
         around.complete(&mut said)?;
+        for (keyword, value) in otherwise {
+            said.entry(options::known(keyword)?).or_insert_with(|| (*value).to_owned());
+        }
         let mut settings = options::judge(&said)?;
         settings.parameters = around.parameters();
         settings.check()?;
