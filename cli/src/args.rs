@@ -38,13 +38,14 @@ pub(crate) enum Command {
 ///
 /// PostgreSQL (postgres://user@host/database, or 'host=… dbname=…') is asked statements, or one with values for $1, $2, …
 /// behind it, or what standard input has. NULL is the value '\N', as COPY writes it, and '\\N' a backslash with an N. Results are tables on a terminal, and CSV elsewhere. COPY copies to standard output, and from standard
-/// input or a file (-D). LISTEN prints notifications until Ctrl-C.
+/// input or a file (-D). LISTEN prints notifications until Ctrl-C, which stops at the server whatever else
+/// runs there.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The password of a database may stand in its URL or in the environment (REDISCLI_AUTH; PGPASSWORD, PGPASSFILE and
 all else that psql looks at).
 Exit status: 0 all requests were answered, 1 some were not (or a database answered with an error), 2 the command line
-is wrong.")]
+is wrong, 130 a statement was stopped by Ctrl-C.")]
 pub(crate) struct FetchArgs {
     /// What to fetch, or whom to ask
     pub(crate) url: String,

@@ -1,7 +1,7 @@
 //! The command `aquests`: reads its arguments and runs one of its commands. Everything that others could use lives in
 //! the library; here are arguments, terminals, files and signals.
 //!
-//! Exit codes: 0 done, 1 something did not work, 2 wrong usage.
+//! Exit codes: 0 done, 1 something did not work, 2 wrong usage, 130 told to end before it was done.
 
 mod args;
 mod database;
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Said) => ExitCode::from(1),
+        Err(Failure::Interrupted) => ExitCode::from(signal::KILLED),
         Err(Failure::Run(sentence)) => {
             note(&format!("aquests: {sentence}"));
             ExitCode::from(1)

@@ -414,7 +414,7 @@ impl Plan {
         // Databases have no TLS on sockets of one machine, whatever is wanted elsewhere.
         #[cfg(feature = "tls")]
         if let Some((name, alpn)) = self.tls_at_once()
-            && !(matches!(address, Address::Unix(_)) && !matches!(self.goal, Goal::Http(_)))
+            && (matches!(self.goal, Goal::Http(_)) || !matches!(address, Address::Unix(_)))
         {
             let tls = tls.connect(name, alpn);
             let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
