@@ -407,7 +407,11 @@ fn tls_comes_first_where_it_is_wanted_so() {
     for (options, more) in [(&["--cacert", &root][..], full), (&["-k"], "sslmode=require")] {
         let url = direct(&server, more);
         aquests(&[&["fetch"], options, &[&url, sql]].concat()).exits(0).prints("tls\r\nt");
-        aquests(&[&load, options, &[&url, SELECT, "{seq}"]].concat()).exits(0).prints("  OK: 20\n");
+        let ran = aquests(&[&load, options, &[&url, SELECT, "{seq}"]].concat()).exits(0).prints("  OK: 20\n");
+        ran.prints("  PostgreSQL 3.0: 20\n");
+        let newer = format!("{url}&max_protocol_version=latest");
+        let ran = aquests(&[&load, options, &[&newer, SELECT, "{seq}"]].concat()).exits(0).prints("  OK: 20\n");
+        ran.prints("  PostgreSQL 3.2: 20\n");
     }
     let socket = server.socket().display().to_string();
     let url = direct(&server, "sslmode=require");

@@ -97,7 +97,7 @@ impl Core {
         let Interrupts { wanted, under_way } = &self.interrupts;
         let server = connection.postgres.as_ref().filter(|_| wanted.len() + under_way.len() < MOST)?;
         Some(Interrupt {
-            key: server.key?,
+            key: server.key.clone()?,
             address: connection.address.clone()?,
             #[cfg(feature = "tls")]
             place: self.pool.routes[connection.route].key.of_host(connection.way.host),
@@ -133,7 +133,9 @@ impl Core {
             true => postgres::Tls::Require,
             false => postgres::Tls::Disable,
         };
-        postgres::Client::new(Login::interrupt(one.key).tls(tls)).ok().map(|machine| Wire::Postgres(Box::new(machine)))
+        postgres::Client::new(Login::interrupt(one.key.clone()).tls(tls))
+            .ok()
+            .map(|machine| Wire::Postgres(Box::new(machine)))
     }
 
     #[cfg(feature = "tls")]

@@ -55,7 +55,7 @@ impl Server {
     /// Takes note of what it says by itself. `true`: nobody else wants to know.
     pub(crate) fn hears(&mut self, message: &Message<'_>) -> bool {
         match message {
-            Message::Key(key) => self.key = Some(*key),
+            Message::Key(key) => self.key = Some(key.to_key()),
             Message::Parameter { name: b"in_hot_standby", value } => self.standby = Some(*value == b"on"),
             Message::Parameter { name: b"default_transaction_read_only", value } => {
                 self.read_only = Some(*value == b"on");
@@ -182,6 +182,7 @@ impl Settings {
             _ if direct => Tls::Direct,
             _ => Tls::Require,
         });
+        login = login.versions(self.versions.0, self.versions.1);
         login = login.binding(match self.binding {
             super::ChannelBinding::Disable => Binding::Disable,
             super::ChannelBinding::Prefer => Binding::Prefer,

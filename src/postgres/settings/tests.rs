@@ -308,6 +308,35 @@ fn what_nobody_says_is_as_the_program_wants_it() {
 }
 
 #[test]
+fn versions_of_the_protocol_are_those_of_libpq() {
+    use ProtocolVersion::{V3_0, V3_2};
+    for (text, expected) in [
+        ("", (V3_0, V3_0)),
+        ("max_protocol_version=latest", (V3_0, V3_2)),
+        ("max_protocol_version=3.2", (V3_0, V3_2)),
+        ("max_protocol_version=3.0", (V3_0, V3_0)),
+        ("min_protocol_version=3.2", (V3_2, V3_2)),
+        ("min_protocol_version=3.0", (V3_0, V3_0)),
+        ("min_protocol_version=latest max_protocol_version=latest", (V3_2, V3_2)),
+        ("postgres://h?min_protocol_version=3.2", (V3_2, V3_2)),
+    ] {
+        assert_eq!(settings(text).versions, expected, "{text}");
+    }
+    let variables = [("PGMINPROTOCOLVERSION", "3.0"), ("PGMAXPROTOCOLVERSION", "3.2")];
+    assert_eq!(parse_with("", &variables).unwrap().settings().versions, (V3_0, V3_2));
+    for wrong in ["3.1", "3", "2.0", "4.0", "3.9999", "''", "Latest"] {
+        for keyword in ["min_protocol_version", "max_protocol_version"] {
+            let error = parse(&format!("{keyword}={wrong}")).unwrap_err();
+            assert!(error.to_string().ends_with(&format!("is no value for {keyword}")), "{error}");
+        }
+    }
+    let error = parse("min_protocol_version=3.2 max_protocol_version=3.0").unwrap_err().to_string();
+    assert_eq!(error, "min_protocol_version is above max_protocol_version");
+    let db = Postgres::at("h", "d").user("u", "").protocol_versions(V3_2, V3_0);
+    assert_eq!(db.settings().check().unwrap_err().to_string(), error);
+}
+
+#[test]
 fn libpq_goes_to_the_same_places() {
     let cases: &[(&str, &[(&str, &str)])] = &[
         ("postgres://127.0.0.1:1", &[]),
