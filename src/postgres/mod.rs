@@ -107,4 +107,4 @@ pub(crate) use settings::{Place, Secret, Settings};
 pub use statement::Statement;
 pub(crate) use statement::{Cache, Run, Then};
 
-pub use crate::protocols::postgres::{Limits, Transaction};
+pub use crate::protocols::postgres::{Limits, ProtocolVersion, Transaction};

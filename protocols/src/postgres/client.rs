@@ -4,6 +4,7 @@
 mod answers;
 mod gather;
 
+use core::ops::RangeInclusive;
 use std::collections::VecDeque;
 
 use answers::{fail_copy, transaction};
@@ -11,7 +12,7 @@ use answers::{fail_copy, transaction};
 use super::login::{Process, Tls, terminate};
 use super::request::{self, CancelKey, End, Request, Step};
 use super::view::{self, ErrorRef};
-use super::{Limits, Login, Message, ScramKey, Transaction, Violation};
+use super::{Limits, Login, Message, ProtocolVersion, ScramKey, Transaction, Violation};
 use crate::{Error, Established, Event, ExchangeId, Input, Limit, Protocol, Refused, Replay};
 
 /// The frontend's side of one connection.
@@ -30,6 +31,8 @@ pub struct Client {
     copy: Option<CopyIn>,
     /// Data of COPY from the server that is told together.
     gathered: Vec<u8>,
+    /// What is spoken, unless the server names another version.
+    version: ProtocolVersion,
     key: Option<CancelKey>,
     scram_key: Option<ScramKey>,
     transaction: Transaction,
@@ -117,6 +120,12 @@ struct CopyIn {
 /// Of a message before the login is over: `MAX_ERRLEN` of libpq.
 const LOGIN_MESSAGE: u32 = 30_000;
 
+/// Of BackendKeyData, from protocol 3.2 on: itself, a process, and a key of 4 to 256 bytes.
+const KEY: RangeInclusive<u32> = 12..=8 + 256;
+
+/// Of NegotiateProtocolVersion: as libpq.
+const NEGOTIATION: RangeInclusive<u32> = 12..=2_000;
+
 /// Bytes of one CopyData. The protocol has no windows, and the socket no end.
 const COPY_ROOM: usize = 64 << 10;
 
@@ -130,6 +139,7 @@ impl Client {
         Ok(Self {
             owed: VecDeque::new(),
             state: State::Unconnected,
+            version: login.version(),
             login: Some(Box::new(Process::new(login))),
             answer: Answer::Begins,
             columns: None,
@@ -174,8 +184,13 @@ impl Client {
     }
 
     /// What it takes to cancel what runs here, once the server said it.
-    pub fn cancel_key(&self) -> Option<CancelKey> {
-        self.key
+    pub fn cancel_key(&self) -> Option<&CancelKey> {
+        self.key.as_ref()
+    }
+
+    /// The version of the protocol: what was asked for, until the server lets us in.
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
     }
 
     /// What the password came to, after a login by SCRAM: for [`Login::scram_key`] of the next connection.
@@ -269,7 +284,7 @@ impl Client {
         };
         let length = u32::from_be_bytes([a, b, c, d]);
         if let Some(login) = self.login.as_ref().filter(|login| !login.is_in()) {
-            if !matches!(kind, b'R' | b'E') {
+            if !matches!(kind, b'R' | b'E') && (kind != b'v' || !login.may_negotiate()) {
                 return Err(Violation::Unexpected.into());
             }
             if kind == b'E' && !(8..=LOGIN_MESSAGE).contains(&length) && login.is_begun() {
@@ -301,7 +316,8 @@ impl Client {
         let bare = match kind {
             b'1' | b'2' | b'3' | b'I' | b'c' | b'n' | b's' => Some(4),
             b'Z' => Some(5),
-            b'K' => Some(12),
+            b'K' if self.version == ProtocolVersion::V3_0 => Some(12),
+            b'K' | b'v' => None,
             b'A' | b'C' | b'D' | b'E' | b'G' | b'H' | b'N' | b'R' | b'S' | b'T' | b'd' | b't' => None,
             _ => return Err(Violation::Unexpected.into()),
         };
@@ -312,6 +328,9 @@ impl Client {
             b'd' if self.answer != Answer::CopyOut => Err(Violation::Unexpected.into()),
             // It is told as it comes.
             b'd' => Ok(()),
+            b'K' if !KEY.contains(&length) => Err(Violation::Length.into()),
+            b'v' if self.login.is_none() => Err(Violation::Unexpected.into()),
+            b'v' if !NEGOTIATION.contains(&length) => Err(Violation::Length.into()),
             _ if length > self.limits.message => Err(too_large(self.limits.message)),
             _ => Ok(()),
         }
@@ -328,10 +347,13 @@ impl Client {
                 let error = ErrorRef::new(body)?;
                 Ok(self.reject(error))
             }
+            b'v' if login.may_negotiate() => {
+                self.version = login.negotiate(body)?;
+                Ok(Event::Progress)
+            }
             b'K' if login.is_in() => {
-                let (process, secret) = view::key(body)?;
-                let key = CancelKey { process, secret };
-                self.key = Some(key);
+                let key = view::key(body)?;
+                self.key = Some(key.to_key());
                 Ok(Event::Push(Message::Key(key)))
             }
             b'Z' if login.is_in() => {
