@@ -1,6 +1,8 @@
 use super::*;
 use crate::postgres::testing::{Line, complete, described, error, message, ready, row};
-use crate::postgres::{ResultSet, Results};
+use crate::postgres::{Collected, ResultSet, Results};
+use crate::protocols::postgres::Message;
+use crate::reactor::Flow;
 
 /// A connection and what runs on it.
 struct Stage {
