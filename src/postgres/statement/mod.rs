@@ -30,7 +30,25 @@ enum Asked {
     /// One COPY, whose data is the body of the request.
     CopyIn,
     /// One statement with values.
-    Typed { parameters: Parameters, types: Arc<[u32]>, keep: bool },
+    Typed { parameters: Parameters, types: Arc<[u32]>, keep: bool, look_up: LookUp },
+}
+
+/// When types that are not built in are looked up in the catalogues (`pg_type`), so that their values travel in binary, and
+/// are values of Rust's types: enums, domains, composites, ranges, arrays of those, and what extensions bring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LookUp {
+    /// Once for all connections to a database, with the first statement that has them: one more question on its connection,
+    /// before it runs. What is text already needs none: a `String` as a parameter is taken by every type.
+    ///
+    /// What is known is forgotten when this client alters something (`ALTER …`), when values do not fit it, and with the
+    /// last connection to the database.
+    #[default]
+    Once,
+    /// Also where they are known: somebody else may have changed them (`ALTER TYPE … ADD VALUE`).
+    Anew,
+    /// They are not. What is not known already travels as text.
+    Never,
 }
 
 impl Postgres {
@@ -55,10 +73,16 @@ impl Postgres {
     /// let statement = db.execute("SELECT city, prcp FROM weather WHERE city = $1 AND temp_lo < $2", ("Plzeň", 7));
     /// ```
     ///
-    /// Types that are not built in (enums, composites, domains, ranges and arrays of those) travel as text, in both
-    /// directions: `row.get::<String>(…)`. They are not looked up in `pg_type`.
+    /// Types that are not built in (enums, composites, domains, ranges, arrays of those) are [looked up](LookUp) when the
+    /// first statement has them. With `#[derive(FromSql, ToSql)]` of `postgres-types` they are types of Rust, in both
+    /// directions; text is taken and had nevertheless: `row.get::<String>(…)`.
     pub fn execute(&self, sql: impl Into<String>, parameters: impl ToParams) -> Statement {
-        let asked = Asked::Typed { parameters: parameters.to_params(), types: Arc::default(), keep: true };
+        let asked = Asked::Typed {
+            parameters: parameters.to_params(),
+            types: Arc::default(),
+            keep: true,
+            look_up: LookUp::Once,
+        };
         Statement { settings: self.settings().clone(), sql: sql.into().into(), asked }
     }
 
@@ -98,6 +122,15 @@ impl Statement {
     pub fn types(mut self, named: &[Type]) -> Self {
         if let Asked::Typed { types, .. } = &mut self.asked {
             *types = named.iter().map(Type::oid).collect();
+        }
+        self
+    }
+
+    /// When types that are not built in are looked up: [`LookUp::Once`] unless set. Without effect on [`Postgres::query`].
+    #[must_use]
+    pub fn look_up(mut self, when: LookUp) -> Self {
+        if let Asked::Typed { look_up, .. } = &mut self.asked {
+            *look_up = when;
         }
         self
     }

@@ -3,16 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use postgres_types::{Kind, Type};
-
 use super::cache::{Cache, Prepared};
-use super::{Asked, Statement};
+use super::{Asked, LookUp, Statement};
 use crate::error::Error;
+use crate::postgres::own::{Catalogue, question};
 use crate::postgres::results::{Collected, Stopped, columns};
 use crate::postgres::server_error::{ServerError, sqlstate};
 use crate::postgres::settings::Settings;
-use crate::postgres::{Column, text};
-use crate::protocols::postgres::{End, ErrorRef, Format, Message, Request, Step, Transaction};
+use crate::protocols::postgres::{End, ErrorRef, Message, Request, Step, Transaction};
 use crate::reactor::Flow;
 
 /// What is to be done after a message.
@@ -27,7 +25,7 @@ pub(crate) enum Then {
 }
 
 /// A statement on its way over one connection: one exchange, or two where it must be prepared first, or four where a
-/// statement that was thought to be prepared is not.
+/// statement that was thought to be prepared is not. One more where its types are looked up.
 ///
 /// The order in which [`send`](Self::send) is called must be the order in which the connection sends.
 pub(crate) struct Run {
@@ -37,6 +35,8 @@ pub(crate) struct Run {
     alone: bool,
     /// It was tried once more.
     tried: bool,
+    /// The catalogues were asked.
+    asked: bool,
     /// Something came of it: it cannot be tried again.
     begun: bool,
     /// An error that another try may mend: told where there is none.
@@ -48,13 +48,24 @@ enum State {
     /// Its description is on its way.
     Preparing {
         name: String,
-        types: Box<[Type]>,
+        types: Box<[u32]>,
         described: Option<Arc<Prepared>>,
     },
+    /// It is described, and its types are being looked up.
+    Asking(Box<Question>),
     /// It is described, and can be run.
     Ready(Arc<Prepared>),
     /// It runs; simple ones were not prepared.
     Running(Option<Arc<Prepared>>),
+}
+
+/// What the catalogues are asked on behalf of a statement.
+struct Question {
+    prepared: Arc<Prepared>,
+    types: Vec<u32>,
+    answer: Catalogue,
+    /// The server's words about why there is none.
+    error: Option<ServerError>,
 }
 
 /// What may be wrong with a prepared statement and not with what was asked.
@@ -68,14 +79,15 @@ enum Trouble {
 
 impl Run {
     pub(super) fn new(statement: Statement) -> Self {
-        Self { statement, state: State::New, alone: false, tried: false, begun: false, trouble: None }
+        let (state, trouble) = (State::New, None);
+        Self { statement, state, alone: false, tried: false, asked: false, begun: false, trouble }
     }
 
     /// Hands the next request to `send`, which gives it to the connection. An error: the values do not fit, and nothing
     /// was handed over.
     pub(crate) fn send<R>(&mut self, cache: &mut Cache, send: impl FnOnce(Request<'_>) -> R) -> Result<R, Error> {
         let Statement { sql, asked, .. } = &self.statement;
-        let Asked::Typed { parameters, types, keep } = asked else {
+        let Asked::Typed { parameters, types, keep, look_up } = asked else {
             self.state = State::Running(None);
             return Ok(send(if self.statement.copies_in() { Request::CopyIn(sql) } else { Request::Query(sql) }));
         };
@@ -94,7 +106,16 @@ impl Run {
             self.state = State::Preparing { name, types: Box::default(), described: None };
             return Ok(sent);
         };
-        let encoded = parameters.encode(&prepared.types)?;
+        let prepared = cache.with_types(sql, types, prepared);
+        let encoded = parameters.encode(&prepared.types);
+        if let Some(types) = self.missing(&prepared, *look_up, encoded.is_err(), cache) {
+            self.asked = true;
+            let sent = send(Request::Query(&question(&types)));
+            let (answer, error) = Default::default();
+            self.state = State::Asking(Box::new(Question { prepared, types, answer, error }));
+            return Ok(sent);
+        }
+        let encoded = encoded?;
         let parameters = encoded.parameters();
         let bind =
             Step::Bind { portal: "", statement: &prepared.name, parameters: &parameters, results: &prepared.formats };
@@ -108,9 +129,25 @@ impl Run {
         Ok(sent)
     }
 
+    /// The types that have to be looked up before it can run, once. `refused`: its values do not fit what is known of them.
+    fn missing(&self, prepared: &Prepared, look_up: LookUp, refused: bool, cache: &Cache) -> Option<Vec<u32>> {
+        let own = &prepared.own;
+        if own.all.is_empty() || self.asked || look_up == LookUp::Never || cache.types().is_barren() {
+            return None;
+        }
+        // What is text is taken by every type: nobody has to know it.
+        let missing = match look_up {
+            LookUp::Anew => own.all.to_vec(),
+            _ if refused => own.all.to_vec(),
+            _ if own.missing_columns => own.missing.to_vec(),
+            _ => return None,
+        };
+        Some(missing)
+    }
+
     /// It is being prepared: it runs with the next [`send`](Self::send).
     pub(crate) fn is_preparing(&self) -> bool {
-        matches!(self.state, State::Preparing { .. })
+        matches!(self.state, State::Preparing { .. } | State::Asking(_))
     }
 
     /// It is not tried again, whatever is wrong with it.
@@ -130,15 +167,21 @@ impl Run {
         match (&mut self.state, message) {
             (_, Message::Notice(_)) => flow = into.message(message)?,
             (State::Preparing { types, .. }, Message::ParameterDescription(described)) => {
-                *types = described.oids().map(type_of).collect();
+                *types = described.oids().collect();
             }
             (State::Preparing { name, types, described }, Message::RowDescription(_) | Message::NoData) => {
                 let columns = match message {
                     Message::RowDescription(described) => columns(described),
                     _ => Arc::default(),
                 };
-                *described = Some(prepared(std::mem::take(name), std::mem::take(types), columns).into());
+                *described = Some(Prepared::new(std::mem::take(name), types, columns).into());
             }
+            (State::Asking(question), _) if !(done && matches!(message, Message::Error(_))) => match message {
+                Message::RowDescription(described) => question.answer.describe(columns(described)),
+                Message::Row(row) => question.answer.push(row)?,
+                Message::Error(error) => question.error = Some(ServerError::new(*error)),
+                _ => {}
+            },
             (_, Message::Error(error)) => {
                 // After a fatal one there is no connection to try on.
                 let again = !self.tried && !self.begun && !done;
@@ -160,6 +203,9 @@ impl Run {
                         flow = into.describe(&prepared.columns)?;
                     }
                 }
+                if let Message::Complete(tag) = message {
+                    cache.did(tag.as_bytes());
+                }
                 let next = into.message(message)?;
                 flow = if flow == Flow::Continue { next } else { flow };
             }
@@ -168,14 +214,23 @@ impl Run {
         if !done {
             return Ok(Then::More(flow));
         }
-        self.end(cache);
-        if matches!(self.state, State::Ready(_)) {
-            return Ok(Then::Again);
+        let ready = match message {
+            Message::Ready(transaction) => Some(*transaction),
+            _ => None,
+        };
+        let idle = ready == Some(Transaction::Idle);
+        if idle {
+            cache.settle();
+        }
+        match self.end(cache, ready) {
+            Ok(true) => return Ok(Then::Again),
+            Ok(false) => {}
+            Err(error) => into.fail(error)?,
         }
         if let Some((_, error)) = self.trouble.take() {
             self.tried = true;
             // In a transaction everything fails from here on.
-            if *message == Message::Ready(Transaction::Idle) {
+            if idle {
                 return Ok(Then::Again);
             }
             into.fail(error)?;
@@ -186,10 +241,10 @@ impl Run {
         Ok(Then::Done)
     }
 
-    /// The exchange is over.
-    fn end(&mut self, cache: &mut Cache) {
+    /// The exchange is over; `ready`: for the next. Whether there is a next. An error: the statement fails for it.
+    fn end(&mut self, cache: &mut Cache, ready: Option<Transaction>) -> Result<bool, ServerError> {
         let Statement { sql, asked, .. } = &self.statement;
-        let Asked::Typed { types, .. } = asked else { return };
+        let Asked::Typed { types, .. } = asked else { return Ok(false) };
         match std::mem::replace(&mut self.state, State::New) {
             State::Preparing { described: Some(prepared), .. } => {
                 if !prepared.name.is_empty() {
@@ -199,8 +254,28 @@ impl Run {
             }
             State::Preparing { name, .. } if !name.is_empty() => cache.give_up(name),
             State::Running(Some(prepared)) if self.trouble.is_some() => cache.invalidate(sql, types, &prepared),
+            State::Asking(question) => {
+                let Some(ready) = ready else { return Ok(false) };
+                match question.error {
+                    None => {
+                        cache.types().learn(&question.types, &question.answer);
+                        if !question.answer.has(&question.types) && !self.tried {
+                            // One is gone, and perhaps there is another of its name: what was prepared with the old one is
+                            // prepared anew.
+                            cache.invalidate(sql, types, &question.prepared);
+                            (self.tried, self.asked) = (true, false);
+                            return Ok(true);
+                        }
+                    }
+                    // It is like PostgreSQL, but has other catalogues: values travel as text there.
+                    Some(error) if ready == Transaction::Idle && is_about_catalogues(&error) => cache.types().give_up(),
+                    Some(error) => return Err(error),
+                }
+                self.state = State::Ready(question.prepared);
+            }
             _ => {}
         }
+        Ok(matches!(self.state, State::Ready(_)))
     }
 
     pub(crate) fn settings(&self) -> &Arc<Settings> {
@@ -233,20 +308,10 @@ impl fmt::Debug for Run {
     }
 }
 
-/// A type by its number; one that is not built in has no name.
-fn type_of(oid: u32) -> Type {
-    Type::from_oid(oid).unwrap_or_else(|| Type::new(oid.to_string(), oid, Kind::Simple, String::new()))
-}
-
-fn prepared(name: String, types: Box<[Type]>, mut columns: Arc<[Column]>) -> Prepared {
-    for column in Arc::make_mut(&mut columns) {
-        column.format = if text::is_written(column.type_()) { Format::Binary } else { Format::Text };
-    }
-    let formats: Box<[_]> = columns.iter().map(|column| column.format).collect();
-    // One for all, or none where all are text: PostgreSQL, "Bind".
-    let same = formats.iter().all(|format| *format == Format::Binary);
-    let formats = if same { formats.iter().take(1).copied().collect() } else { formats };
-    Prepared { name, types, columns, formats }
+/// Whether an error says that there is nothing like what was asked for: class 42 ("Syntax Error or Access Rule Violation"),
+/// and 0A.
+fn is_about_catalogues(error: &ServerError) -> bool {
+    ["42", "0A"].iter().any(|class| error.code().starts_with(class))
 }
 
 /// Whether an error is about the statement that was prepared, by the functions that say it: statements themselves can fail
