@@ -182,6 +182,11 @@ pub(crate) struct LoadArgs {
     #[arg(long)]
     pub(crate) no_template: bool,
 
+    /// Look at each answer as soon as it comes, also where so many wait at the server that it is cheaper for both to let
+    /// some gather
+    #[arg(long)]
+    pub(crate) no_coalesce: bool,
+
     #[command(flatten)]
     pub(crate) request: RequestArgs,
 

@@ -83,6 +83,7 @@ impl<'a> Job<'a> {
         };
         plan = plan
             .templates(!args.no_template)
+            .coalesce(!args.no_coalesce)
             .connections(args.connections)
             .depth(args.depth)
             .threads(args.threads)
