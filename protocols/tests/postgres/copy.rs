@@ -201,7 +201,10 @@ fn small_messages_with_data_are_told_together_and_large_ones_alone() {
         }
     });
     side.receive(&message(b'H', FORMAT), false);
-    side.receive(&[row.repeat(100), large.clone(), row.clone(), large, row.repeat(2), row[..7].to_vec()].concat(), false);
+    side.receive(
+        &[row.repeat(100), large.clone(), row.clone(), large, row.repeat(2), row[..7].to_vec()].concat(),
+        false,
+    );
     assert_eq!(told.take(), [600, 1025, 6, 1025, 12, 2]);
     // The rest of the row that had not come, and more than is told at once.
     side.receive(&[row[7..].to_vec(), row.repeat(5_000)].concat(), false);
@@ -214,7 +217,8 @@ fn small_messages_with_data_are_told_together_and_large_ones_alone() {
 
 #[test]
 fn small_messages_are_held_and_dropped_like_others() {
-    let peer = [message(b'H', FORMAT), message(b'd', "one\n").repeat(3), message(b'c', ""), complete("COPY 3")].concat();
+    let peer =
+        [message(b'H', FORMAT), message(b'd', "one\n").repeat(3), message(b'c', ""), complete("COPY 3")].concat();
     let mut side = queries(1);
     side.machine.hold(ExchangeId(0));
     side.receive(&peer, false);
