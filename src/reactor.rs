@@ -251,6 +251,20 @@ impl<P: Protocol> Reactor<P> {
         self.listeners = Listeners::default();
     }
 
+    /// Lets readiness gather: sleeps for this time before the next turn looks for it, unless there is something to do at
+    /// once, or before. A [`Waker`] is heard only behind it.
+    #[cfg_attr(not(feature = "load"), allow(dead_code))]
+    pub(crate) fn rest(&mut self, time: Duration) {
+        if time.is_zero() || !self.inner.list.is_empty() {
+            return;
+        }
+        let due = self.inner.alarms.next().min(self.alarm.due).min(self.inner.next_lingering());
+        let time = if due == Moment::NEVER { time } else { time.min(due.since(self.inner.now)) };
+        if !time.is_zero() {
+            std::thread::sleep(time);
+        }
+    }
+
     /// Waits for something to happen, at most for `timeout` (`None`: for ever), and deals with all that did. Deadlines
     /// end the wait by themselves.
     pub fn turn<H: Handler<P>>(&mut self, timeout: Option<Duration>, handler: &mut H) -> io::Result<()> {

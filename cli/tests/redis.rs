@@ -338,7 +338,7 @@ fn a_report_tells_replies_by_code_in_every_form() {
     assert!(text.contains("replies:\n  WRONGTYPE: 100\nversions:\n  RESP3: 100\n"), "{text}");
     let json: Value = serde_json::from_str(&load("json", &["lpush", "text", "hunter2"])).unwrap();
     schema::validate(&json, &serde_json::from_str(include_str!("../load-report.schema.json")).unwrap()).unwrap();
-    assert_eq!((&json["replies"]["WRONGTYPE"], &json["minor"]), (&100.into(), &2.into()));
+    assert_eq!((&json["replies"]["WRONGTYPE"], &json["minor"]), (&100.into(), &3.into()));
     assert_eq!((&json["options"]["method"], &json["requests"]["answered"]), (&"LPUSH".into(), &100.into()));
     assert_eq!(json["statuses"], serde_json::json!({}));
     let html = load("html", &["LPUSH", "text", "hunter2"]);

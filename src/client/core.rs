@@ -269,7 +269,8 @@ impl Core {
             self.buffered = self.buffered.saturating_sub(exchange.collected.size());
             return self.errand_done(errand, exchange.collected, now);
         }
-        let Exchange { id, request, sent, queued, collected, .. } = exchange;
+        let Exchange { id, request, sent, queued, mut collected, .. } = exchange;
+        collected.version = sent.and_then(|sent| sent.version);
         let Prepared { method, url, meta, callback, .. } = request;
         let sent_at = sent.map_or(now, |sent| sent.at);
         let timings = Timings {

@@ -54,7 +54,7 @@ impl Core {
                     format!("no connection within {:?}", self.connect_timeout(route))
                 }
                 ErrorKind::Timeout(_) => String::new(),
-                _ => reason.to_string(),
+                _ => self.pool.routes[route].key.dialect.explain(reason),
             };
             self.came_to_nothing(&entry, opened, kind, &detail, now);
         }

@@ -2,6 +2,7 @@
 //! what happened when (`series`), and where it begins to connect (`race`). Memory does not grow with the number of
 //! requests. Arguments, files and terminals are the command's business and never belong here.
 
+mod coalesce;
 mod flights;
 mod http;
 mod pace;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 pub use plan::Plan;
 #[cfg(feature = "postgres")]
-pub use postgres::Mode;
+pub use postgres::{Mode, Value};
 
 use crate::error::Error;
 use crate::reactor::Waker;

@@ -6,6 +6,7 @@ mod answers;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::coalesce::Coalescing;
 use super::flights::{Flight, Flights, Queue, Start};
 use super::pace::Pace;
 use super::plan::{Plan, Work};
@@ -42,6 +43,10 @@ struct Runner<'a> {
     /// Requests that a connection lost before the server saw them.
     again: VecDeque<Start>,
     pace: Option<Pace>,
+    /// Answers may gather: nobody asked for a rate.
+    coalescing: Option<Coalescing>,
+    /// In all, also those that do not count.
+    answers: u64,
     /// Requests may wait for others to leave with them.
     many: bool,
     /// Of those that count.
@@ -151,6 +156,9 @@ pub(super) fn run(
             wait = wait.min(runner.end.since(now));
         }
         runner.wake_idle(&mut reactor, now);
+        if let Some(coalescing) = &mut runner.coalescing {
+            reactor.rest(coalescing.pause(now, runner.answers, runner.flights.len()));
+        }
         reactor.turn(Some(wait), &mut runner).map_err(broken)?;
     }
     runner.tell(control, thread, Moment::NEVER);
@@ -210,6 +218,8 @@ impl<'a> Runner<'a> {
             flights: Flights::default(),
             again: VecDeque::new(),
             pace: plan.rate.map(|rate| Pace::new(start, rate, thread, threads)),
+            coalescing: (plan.coalesce && plan.rate.is_none()).then(|| Coalescing::new(start)),
+            answers: 0,
             many: usize::from(plan.depth) >= MANY && plan.is_http(),
             issued: 0,
             share,
@@ -425,10 +435,14 @@ impl<'a> Runner<'a> {
     /// Its answer is whole.
     fn answered(&mut self, flight: Flight, verdict: Verdict<'_>, now: Moment) {
         self.lines[flight.line as usize].useful = true;
+        self.answers += 1;
+        let latency = now.since(flight.sent);
+        if let Some(coalescing) = &mut self.coalescing {
+            coalescing.took(latency);
+        }
         if self.counts(flight.start) {
             self.last = now;
             self.news.answered += 1;
-            let latency = now.since(flight.sent);
             self.recorder.answered(verdict, flight.version, latency);
             self.series.reach(now);
             self.series.answered(latency);
@@ -460,7 +474,8 @@ fn detail(plan: &Plan, reason: &Reason, opened: bool) -> String {
         Reason::Deadline if opened => format!("the limit is {:?}", plan.timeout),
         Reason::Deadline => format!("the limit is {:?}", plan.connect_timeout),
         Reason::Ended | Reason::Finished | Reason::Protocol(protocols::Error::UnexpectedEof) => String::new(),
-        reason => reason.to_string(),
+        reason if opened => reason.to_string(),
+        reason => plan.explain(reason),
     }
 }
 

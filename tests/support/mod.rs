@@ -44,7 +44,7 @@ pub(crate) use nginx::Nginx;
 pub(crate) use outcomes::{outcomes, values};
 pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
 pub(crate) use pgbouncer::Pgbouncer;
-pub(crate) use postgres::{PostgresBuilder, PostgresServer};
+pub(crate) use postgres::{PostgresBuilder, PostgresServer, Version as PostgresVersion};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
 pub(crate) use redis::{RedisBuilder, RedisServer, next_command};

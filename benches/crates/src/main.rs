@@ -2,8 +2,9 @@
 //! how many requests or rows were done; what they cost is for whoever runs it to measure.
 //!
 //! `redis-ours|redis-ours-shared|redis-blocking|redis-multiplexed URL REQUESTS CONNECTIONS`, and `rows|copy-out|copy-in` with `-ours` or
-//! `-crate` behind, then `URL ROWS`.
+//! `-crate` behind, then `URL ROWS`; and `select-ours|select-bare URL STATEMENTS`.
 
+mod floor;
 mod postgres;
 mod redis;
 
@@ -27,6 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "copy-out-crate" => postgres::copy_out_crate(url, number(2)),
         "copy-in-ours" => postgres::copy_in_ours(url, number(2)),
         "copy-in-crate" => postgres::copy_in_crate(url, number(2)),
+        "select-ours" => floor::ours(url, number(2)),
+        "select-bare" => floor::bare(url, number(2)),
         other => return Err(format!("'{other}' is nothing that can be measured").into()),
     }?;
     println!("done: {done}");

@@ -12,7 +12,7 @@ use super::Run;
 /// The version of the schema.
 pub(super) const SCHEMA: u32 = 1;
 /// Counts what was added to it.
-const MINOR: u32 = 2;
+const MINOR: u32 = 3;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -58,6 +58,7 @@ struct Options<'a> {
     headers: Vec<String>,
     body_bytes: usize,
     templates: bool,
+    coalesce: bool,
 }
 
 #[derive(Serialize)]
@@ -159,6 +160,7 @@ pub(super) fn write(run: &Run<'_>) -> String {
             headers: job.parts.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect(),
             body_bytes: job.parts.body.as_ref().map_or(0, Vec::len),
             templates: !args.no_template,
+            coalesce: !args.no_coalesce && args.rate.is_none(),
         },
         interrupted,
         elapsed: report.elapsed().as_secs_f64(),

@@ -2,6 +2,7 @@
 //!
 //! What a run told is compared as text, one line for each event: `0 row a,NULL`, `0 ready Idle done`, `push notice …`.
 
+mod binary_copy;
 mod copy;
 mod errors;
 mod extended;
@@ -11,6 +12,7 @@ mod login;
 mod pipelines;
 mod queries;
 mod tls;
+mod versions;
 
 use aquests_protocols::postgres::{Client, End, Limits, Login, Message, Parameter, Request, Step, Violation};
 use aquests_protocols::testing::{Run, Script, Seen, Side, splits};
