@@ -139,6 +139,20 @@ fn a_client_allocates_nothing_for_an_exchange() {
     assert_eq!(counted(|| (0..100).for_each(|_| all())), (0, 0));
 }
 
+/// Rows are told together, in one room of 16 KiB, which goes with the copy.
+#[test]
+fn a_copy_of_many_rows_needs_one_room() {
+    let mut out = Vec::with_capacity(4096);
+    let mut client = logged_in(&mut out);
+    let rows = b"d\0\0\0\x0ba row\n\0".repeat(10_000);
+    client.send(ExchangeId(0), Request::Query("COPY t TO STDOUT"), &mut out).unwrap();
+    receive(&mut client, b"H\0\0\0\x07\0\0\0", &mut out);
+    let (allocations, bytes) = counted(|| assert_eq!(receive(&mut client, &rows, &mut out), (0, 70_000)));
+    assert!((1..=16).contains(&allocations) && bytes <= 64 << 10, "{allocations} allocations of {bytes} bytes");
+    assert_eq!(receive(&mut client, b"c\0\0\0\x04C\0\0\0\x0fCOPY 10000\0Z\0\0\0\x05I", &mut out).0, 1);
+    assert!(format!("{client:?}").contains("gathered: []"), "{client:?}");
+}
+
 /// LIMITS: "never reserve from a peer's number"; postgres-protocol reserves 1 GiB for five bytes.
 #[test]
 fn nothing_is_reserved_because_a_peer_said_a_number() {

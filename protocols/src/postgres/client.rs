@@ -1,7 +1,8 @@
 //! The frontend's side of one connection: what is sent and when, and how messages are framed. What an answer means is in
-//! `answers`.
+//! `answers`; data of COPY is told together in `gather`.
 
 mod answers;
+mod gather;
 
 use core::ops::RangeInclusive;
 use std::collections::VecDeque;
@@ -30,6 +31,8 @@ pub struct Client {
     copy: Option<CopyIn>,
     /// What is spoken, unless the server names another version.
     version: ProtocolVersion,
+    /// Data of COPY from the server that is told together.
+    gathered: Vec<u8>,
     key: Option<CancelKey>,
     scram_key: Option<ScramKey>,
     transaction: Transaction,
@@ -141,6 +144,7 @@ impl Client {
             answer: Answer::Begins,
             columns: None,
             copy: None,
+            gathered: Vec::new(),
             key: None,
             scram_key: None,
             transaction: Transaction::Idle,
@@ -293,10 +297,12 @@ impl Client {
         }
         self.judge_header(kind, length)?;
         if kind == b'd' {
-            if length > 4 {
-                self.state = State::Data(length - 4);
+            if length == 4 || rest.is_empty() {
+                self.state = if length > 4 { State::Data(length - 4) } else { State::Message };
+                return Ok((5, Event::Progress));
             }
-            return Ok((5, Event::Progress));
+            let (count, event) = self.read_data(length - 4, rest);
+            return Ok((5 + count, event));
         }
         let Some(body) = rest.get(..length as usize - 4) else {
             return Ok((0, Event::NeedData { at_least: 1 + length as usize }));
@@ -508,6 +514,15 @@ impl Protocol for Client {
 
     #[inline]
     fn receive<'a>(&'a mut self, input: Input<'a>, out: &mut Vec<u8>) -> Result<(usize, Event<Message<'a>>), Error> {
+        let gathered = self.gather(input.bytes);
+        if gathered > 0 {
+            let event = if self.gathered.is_empty() {
+                Event::Progress
+            } else {
+                self.message(Message::Data(&self.gathered), false)
+            };
+            return Ok((gathered, event));
+        }
         match self.state {
             State::Failed(error) => Err(error),
             _ => self.read(input, out).map_err(|error| self.fail(error, out)),
