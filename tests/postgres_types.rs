@@ -131,6 +131,23 @@ const EXPRESSIONS: &[&str] = &[
     r#"'(1,x)'::pair"#,
     r#"7::dom"#,
     r#"row(1,'a')"#,
+    r#"'so "so"'::mood"#,
+    r#"'{"so \"so\"",NULL}'::mood[]"#,
+    r#"'(,)'::pair"#,
+    r#"'(1,"")'::pair"#,
+    r#"'(1,"a ""(,)\\\\ b")'::pair"#,
+    r#"array['(1,"b c")', NULL]::pair[]"#,
+    r#"array[7, NULL]::dom[]"#,
+    r#"array['(1,2),(3,4)', '(5,6),(7,8)']::boxes[]"#,
+    r#"row('{sad,NULL}', row(1, 'a b'), 7)::moods"#,
+    r#"row(NULL, NULL, NULL)::moods"#,
+    r#"'[1.5,)'::floats"#,
+    r#"'{[1,2),(5,6]}'::floats_multirange"#,
+    r#"array['[1,2)'::floats]"#,
+    r#"row(12.34, 'sad')::wealth"#,
+    r#"'{}'::datemultirange"#,
+    r#"'{["2000-01-01 00:00:00","2001-01-01 00:00:00")}'::tsmultirange"#,
+    r#"array['{[1,2)}'::int8multirange]"#,
     r#"null::int"#,
     r#"NULL"#,
     r#"12.34::money"#,
@@ -147,9 +164,10 @@ const EXPRESSIONS: &[&str] = &[
     r#"'$.a'::jsonpath"#,
 ];
 
-/// Types of its own, which travel as text.
-const SETUP: &str =
-    "CREATE TYPE mood AS ENUM ('happy', 'sad'); CREATE TYPE pair AS (a int, b text); CREATE DOMAIN dom AS int;";
+/// Types of its own.
+const SETUP: &str = "CREATE TYPE mood AS ENUM ('happy', 'sad', 'so \"so\"'); CREATE TYPE pair AS (a int, b text); \
+    CREATE DOMAIN dom AS int; CREATE DOMAIN boxes AS box; CREATE TYPE moods AS (a mood[], b pair, c dom); \
+    CREATE TYPE floats AS RANGE (subtype = float8); CREATE TYPE wealth AS (a money, b mood);";
 
 fn ask(client: &mut Client, request: impl Into<Request>) -> Results {
     client.send(request).expect("it can be sent");
@@ -186,7 +204,7 @@ fn every_type_says_the_same_in_text_and_in_binary() {
             assert_eq!(text.text(0), binary.text(0), "{expression}");
             let (one, two) = (text.map(), binary.map());
             assert!(same(&one["v"], &two["v"]), "{expression}: {one:?} and {two:?}");
-            assert_eq!(text.columns()[0].type_(), binary.columns()[0].type_(), "{expression}");
+            assert_eq!(text.columns()[0].type_().oid(), binary.columns()[0].type_().oid(), "{expression}");
         }
     });
 }

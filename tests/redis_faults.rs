@@ -195,7 +195,10 @@ fn what_a_server_says_that_turns_away_is_told_in_part_and_moves_no_terminal() {
         for protocol in [Version::Resp2, Version::Resp3] {
             let peer = Peer::start(|conn| {
                 conn.line()?;
-                conn.send(format!("-ERR max number of clients reached, \"all\" \u{1b}[2J\u{7}{}\r\n", "x".repeat(5_000)))?;
+                conn.send(format!(
+                    "-ERR max number of clients reached, \"all\" \u{1b}[2J\u{7}{}\r\n",
+                    "x".repeat(5_000)
+                ))?;
                 conn.close()
             });
             let mut client = Client::new().unwrap();

@@ -82,6 +82,19 @@ fn results_look_as_psql_shows_them() {
 }
 
 #[test]
+fn types_that_users_made_are_shown_as_they_are_and_nobody_looks_them_up() {
+    must_end(|| {
+        let server = PostgresServer::builder().config("log_statement = all").start();
+        server.psql("CREATE TYPE mood AS ENUM ('happy', 'sad'); CREATE TYPE pair AS (a int, b mood)");
+        let sql = "SELECT $1::mood AS mood, row(1, $1)::pair AS pair";
+        let (ours, theirs) = both(&server, &[], &[sql, "sad"], &["--csv"], &sql.replace("$1", "'sad'"));
+        assert_eq!(ours.exits(0).out.replace("\r\n", "\n"), theirs.out);
+        let log = server.log();
+        assert!(log.contains(sql) && !log.contains("pg_catalog.pg_type"), "{log}");
+    });
+}
+
+#[test]
 fn an_error_is_said_as_psql_says_it_behind_what_came_before() {
     let server = PostgresServer::start();
     server.psql("CREATE TABLE one (a int PRIMARY KEY); INSERT INTO one VALUES (1); GRANT ALL ON one TO PUBLIC");

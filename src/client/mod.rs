@@ -29,6 +29,7 @@ mod push;
 mod replies;
 mod request;
 mod response;
+mod retries;
 #[cfg(feature = "redis")]
 mod scans;
 mod sending;

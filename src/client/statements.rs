@@ -9,7 +9,7 @@ use super::databases::QUESTION;
 use super::exchange::Stage;
 use super::prepared::Words;
 use crate::error::{ErrorKind, told};
-use crate::postgres::{self, Server, Settings, Stopped, Then, Transaction, sqlstate};
+use crate::postgres::{self, OwnTypes, Remembered, Server, Settings, Stopped, Then, Transaction, sqlstate};
 use crate::protocols::postgres::{ErrorRef, Message, ScramKey, Violation};
 use crate::protocols::{self, ExchangeId, http1};
 use crate::reactor::{At, Flow, Moment};
@@ -22,6 +22,8 @@ use crate::wire::Wire;
 pub(super) struct Known {
     /// What the passwords come to, which takes long to compute.
     pub(super) keys: HashMap<(Arc<Settings>, usize), ScramKey>,
+    /// The types that the users of a database made.
+    types: HashMap<(Arc<Settings>, usize), Remembered>,
     /// TLS with their files read.
     #[cfg(feature = "tls")]
     tls: HashMap<Arc<Settings>, TlsSettings>,
@@ -30,19 +32,37 @@ pub(super) struct Known {
 /// Servers that are remembered at most.
 pub(super) const MOST: usize = 1 << 10;
 
+impl Known {
+    /// What is known of the types of a database.
+    fn types(&mut self, place: (Arc<Settings>, usize)) -> OwnTypes {
+        if let Some(types) = self.types.get(&place).and_then(Remembered::recall) {
+            return types;
+        }
+        if self.types.len() >= MOST {
+            self.types.retain(|_, types| types.recall().is_some());
+        }
+        let types = OwnTypes::default();
+        if self.types.len() < MOST {
+            self.types.insert(place, types.remember());
+        }
+        types
+    }
+}
+
 impl Core {
     /// The machine of a connection that has just been made.
     pub(super) fn postgres_machine(&mut self, connection: usize, settings: &Arc<Settings>) -> Wire {
         let entry = &mut self.pool.connections[connection];
-        #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "there is none"))]
         let mut server = Server::new(settings);
         #[cfg(feature = "tls")]
         {
             server.tls = self.pool.routes[entry.route].key.dialect.alpn().is_some();
         }
-        entry.postgres = Some(Box::new(server));
         let (way, on_socket) = (entry.way, matches!(entry.address, Some(crate::reactor::Address::Unix(_))));
-        let key = self.known.keys.get(&(Arc::clone(settings), way.host)).cloned();
+        let place = (Arc::clone(settings), way.host);
+        let key = self.known.keys.get(&place).cloned();
+        server.statements.share(self.known.types(place));
+        entry.postgres = Some(Box::new(server));
         let mut entropy = [0; 18];
         let machine = match getrandom::fill(&mut entropy) {
             Ok(()) => settings.machine(way, on_socket, entropy, key),
@@ -130,10 +150,11 @@ impl Core {
         if begins && let Some(taker) = exchange.request.streams.as_mut().and_then(|streams| streams.taker.take()) {
             into.set_taker(taker);
         }
-        let before = into.size();
+        let (before, own) = (into.size(), run.is_preparing());
         let then = run.message(&message, done, &mut server.statements, into);
         let more = into.size().saturating_sub(before);
-        exchange.collected.received += bytes(&message);
+        // What the catalogues say is not what was asked for.
+        exchange.collected.received += if own { 0 } else { bytes(&message) };
         exchange.tell_progress();
         // It is there already, and is taken off again with the exchange.
         self.buffered += more;

@@ -2,8 +2,8 @@
 //! rows as types of Rust. How bytes travel, and when a statement is sent, is the client's business and never belongs here.
 //!
 //! [`Postgres`] says where and who, [`Statement`] what, [`Results`] what came of it. `settings` reads what people write for
-//! libpq, `hosts` knows which of several servers is next, `statement` the order of the messages, `results` keeps what came,
-//! `text` and `fmt` turn it into words.
+//! libpq, `hosts` knows which of several servers is next, `statement` the order of the messages, `own` the types that are
+//! not built in, `results` keeps what came, `text` and `fmt` turn it into words.
 //!
 //! ```no_run
 //! use aquests::postgres::Postgres;
@@ -61,9 +61,38 @@
 //!
 //! # Formats
 //!
-//! [`Postgres::query`] brings text, [`Postgres::execute`] binary where the type is built in and known here. Both read as the
-//! same types of Rust: [`Row::try_get`] says which. As text come also in binary statements: enums, composites, domains,
-//! multiranges and arrays of those, `money`, `tsvector`, `tsquery`, `aclitem` and others that have no type of Rust.
+//! [`Postgres::query`] brings text, [`Postgres::execute`] binary where the type is known here. Both read as the same types
+//! of Rust: [`Row`] says which. As text come also in binary statements: `money`, `tsvector`, `tsquery`, `aclitem` and others
+//! that have no type of Rust, what is made of those, and types of extensions but `citext`, `hstore` and those of `ltree`.
+//!
+//! # Types of one's own
+//!
+//! Enums, domains, composites, ranges, multiranges and arrays of those are looked up in the catalogues (`pg_type`), by one
+//! question in front of the first statement that has them, on its connection and in its transaction: see [`LookUp`]. With
+//! the derives of `postgres-types` they are types of a program:
+//!
+//! ```no_run
+//! # use aquests::{Client, postgres::Postgres};
+//! use postgres_types::{FromSql, ToSql};
+//!
+//! #[derive(Debug, FromSql, ToSql)]
+//! #[postgres(name = "mood", rename_all = "lowercase")]
+//! enum Mood {
+//!     Happy,
+//!     Sad,
+//! }
+//!
+//! let db = Postgres::at("127.0.0.1", "mydb").user("test", "1111");
+//! let mut client = Client::new()?;
+//! client.send(db.execute("SELECT mood FROM people WHERE mood = ANY($1)", (vec![Mood::Happy, Mood::Sad],)))?;
+//! client.fetch_all_with(|_, outcome| {
+//!     outcome.into_result()?.rows().try_for_each(|row| row.try_get::<Mood>("mood").map(|mood| println!("{mood:?}")))
+//! })?;
+//! # Ok::<(), aquests::Error>(())
+//! ```
+//!
+//! A question that fails is an error of its statement; in a failed transaction nothing can be asked. A server without such
+//! catalogues, or that does not let us read them, is asked once, outside of a transaction, and then values are text.
 //!
 //! # Limits
 //!
@@ -74,12 +103,16 @@
 //! | bytes of rows, notices and errors that are kept of one request | 64 MiB | [`Builder::reply_limit`](crate::Builder::reply_limit) | as for bodies |
 //! | statements kept prepared on a connection | 64 | [`Postgres::prepared`] | there |
 //! | requests on their way on a connection | 32 | [`Postgres::pipeline`] | there |
+//! | bytes of the catalogues that are read for one statement | 4 MiB | none | the longest enums come to some hundred thousand |
+//! | depth of a type, and types that it is made of | 64, 65,536 | none | a column of the server has at most 1,600 in a row; beyond that it is text |
+//! | types of its own that are remembered of a database | 1,024, or 16 MiB | none | then all are looked up anew |
 //! | servers that are told at once to stop a statement | 64, for 5 s each | none | a storm of timeouts is no attack |
 //! | servers whose keys and certificates are remembered | 1,024 | none | then all are read anew |
 
 mod binary;
 pub mod fmt;
 mod hosts;
+mod own;
 mod parameters;
 mod results;
 mod row;
@@ -92,6 +125,7 @@ mod testing;
 mod text;
 
 pub(crate) use hosts::{Hosts, Next, Setback, Way};
+pub(crate) use own::{OwnTypes, Remembered};
 pub use parameters::{BoxedValue, Parameters, ToParams};
 pub use postgres_types as types;
 pub use postgres_types::{FromSql, FromSqlOwned, ToSql, Type};
@@ -104,7 +138,7 @@ pub use server_error::{ServerError, sqlstate};
 pub(crate) use settings::Host;
 pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};
 pub(crate) use settings::{Place, Secret, Settings};
-pub use statement::Statement;
 pub(crate) use statement::{Cache, Run, Then};
+pub use statement::{LookUp, Statement};
 
 pub use crate::protocols::postgres::{Limits, ProtocolVersion, Transaction};

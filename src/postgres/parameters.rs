@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use postgres_types::{Format as Written, IsNull, ToSql, Type, WrongType};
+use postgres_types::{Format as Written, IsNull, Kind, ToSql, Type, WrongType};
 
+use super::own::plain;
+use crate::BoxError;
 use crate::error::Error;
 use crate::protocols::postgres::{Format, Parameter};
 
@@ -123,7 +125,19 @@ impl Parameters {
             let begin = encoded.bytes.len();
             let mut format = value.encode_format(type_);
             let mut written = value.to_sql_checked(type_, &mut encoded.bytes);
-            if written.as_ref().is_err_and(|error| error.is::<WrongType>()) {
+            if is_other(&written)
+                && let Some(plain) = plain(type_)
+            {
+                encoded.bytes.truncate(begin);
+                format = value.encode_format(&plain);
+                written = value.to_sql_checked(&plain, &mut encoded.bytes);
+                if let (Ok(IsNull::No), Kind::Array(member)) = (&written, type_.kind()) {
+                    // Dimensions and flags stand before it: the server wants its own number there.
+                    let oid = encoded.bytes.get_mut(begin + 8..begin + 12);
+                    oid.into_iter().for_each(|oid| oid.copy_from_slice(&member.oid().to_be_bytes()));
+                }
+            }
+            if is_other(&written) {
                 encoded.bytes.truncate(begin);
                 if let Ok(null) = value.to_sql_checked(&Type::TEXT, &mut encoded.bytes) {
                     (format, written) = (Written::Text, Ok(null));
@@ -141,6 +155,11 @@ impl Parameters {
         }
         Ok(encoded)
     }
+}
+
+/// The value is not of the type that is wanted.
+fn is_other(written: &Result<IsNull, BoxError>) -> bool {
+    written.as_ref().is_err_and(|error| error.is::<WrongType>())
 }
 
 impl Encoded {

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use postgres_types::{FromSqlOwned, Kind, Type, WasNull, WrongType};
+use postgres_types::{FromSqlOwned, Type, WasNull, WrongType};
 
+use super::own::{is_built_in, numbered, plain};
 use super::{binary, text};
 use crate::error::Error;
 use crate::protocols::postgres::{self as wire, Format};
@@ -15,7 +16,7 @@ use crate::protocols::postgres::{self as wire, Format};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     name: Box<str>,
-    type_: Type,
+    pub(super) type_: Type,
     table: u32,
     attribute: u16,
     modifier: i32,
@@ -24,11 +25,9 @@ pub struct Column {
 
 impl Column {
     pub(super) fn new(column: &wire::Column<'_>) -> Self {
-        // What was made by the users of the server has no name here: its number, and values as text.
-        let unknown = || Type::new(column.type_oid.to_string(), column.type_oid, Kind::Simple, String::new());
         Self {
             name: String::from_utf8_lossy(column.name).into(),
-            type_: Type::from_oid(column.type_oid).unwrap_or_else(unknown),
+            type_: numbered(column.type_oid),
             table: column.table,
             attribute: column.attribute,
             modifier: column.type_modifier,
@@ -41,7 +40,8 @@ impl Column {
         &self.name
     }
 
-    /// Its type. One that is not built in (an enum, a composite, a domain, …) is named by its number in `pg_type`.
+    /// Its type. One that is not built in (an enum, a composite, a domain, …) and was not [looked up](super::LookUp) is named
+    /// by its number in `pg_type`.
     pub fn type_(&self) -> &Type {
         &self.type_
     }
@@ -72,7 +72,8 @@ impl Column {
 /// [`query`](super::Postgres::query) come as text, and are read as well for `bool`, `int2` to `int8`, `oid`, `float4`,
 /// `float8`, `numeric`, texts, `bytea`, `"char"`, `json`, `jsonb`, `xml`, `uuid`, `date`, `time`, `timestamp`,
 /// `timestamptz` (with `datestyle` `ISO`, the server's default), `inet`, `cidr`, and arrays of them with one dimension.
-/// Whatever comes as text can be had as a `String`.
+/// Whatever comes as text can be had as a `String`, and so can all that is of a type that is not built in. The labels of an
+/// enum are strings in arrays, too, and a domain is whatever it is made from.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
     columns: &'a [Column],
@@ -194,12 +195,28 @@ impl<'a> Row<'a> {
             Error::invalid(words).boxed_source(source)
         };
         let accepted = T::accepts(type_);
-        let as_text = column.format == Format::Text && T::accepts(&Type::TEXT);
+        let is_binary = column.format == Format::Binary;
+        if !accepted
+            && is_binary
+            && let Some(plain) = plain(type_).filter(T::accepts)
+        {
+            return match raw {
+                Some(raw) => T::from_sql(&plain, raw).map_err(failed),
+                None => T::from_sql_null(&plain).map_err(|_| failed(WasNull.into())),
+            };
+        }
+        // What the users of the server made can always be had as they would read it.
+        let as_text = (!is_binary || !is_built_in(type_.oid())) && T::accepts(&Type::TEXT);
         match raw {
             _ if !accepted && !as_text => Err(failed(WrongType::new::<T>(type_.clone()).into())),
             None => T::from_sql_null(type_).map_err(|_| failed(WasNull.into())),
+            Some(raw) if !accepted && is_binary => {
+                let mut words = String::new();
+                text::write(type_, raw, &mut words).ok_or_else(|| failed("it is not as its type was".into()))?;
+                T::from_sql(&Type::TEXT, words.as_bytes()).map_err(failed)
+            }
             Some(raw) if !accepted => T::from_sql(&Type::TEXT, raw).map_err(failed),
-            Some(raw) if column.format == Format::Binary => T::from_sql(type_, raw).map_err(failed),
+            Some(raw) if is_binary => T::from_sql(type_, raw).map_err(failed),
             Some(raw) => {
                 let mut written = Vec::new();
                 let words = std::str::from_utf8(raw).map_err(|error| failed(error.into()))?;

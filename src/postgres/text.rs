@@ -1,9 +1,12 @@
 //! Values from PostgreSQL's binary formats into the words that the server itself would use ("Data Types" in the manual;
 //! the formats are those of the types' `send` functions). Says `None` to what is not as its type wants it.
 
+mod composed;
+
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use composed::{array, composite, hstore, multirange, range};
 use postgres_types::{Kind, Type};
 
 /// Whether values of this type are asked for in binary: what is written below can be shown, and everything else comes as
@@ -12,11 +15,16 @@ pub(super) fn is_written(type_: &Type) -> bool {
     match type_.kind() {
         // Arrays that are written in another way.
         _ if [Type::INT2_VECTOR, Type::OID_VECTOR].contains(type_) => false,
-        Kind::Simple => SIMPLE.contains(type_),
-        Kind::Array(member) | Kind::Range(member) => is_written(member),
+        Kind::Simple => SIMPLE.contains(type_) || EXTENSIONS.contains(&type_.name()),
+        Kind::Array(part) | Kind::Range(part) | Kind::Multirange(part) | Kind::Domain(part) => is_written(part),
+        Kind::Enum(_) => true,
+        Kind::Composite(fields) => fields.iter().all(|field| is_written(field.type_())),
         _ => false,
     }
 }
+
+/// Types of extensions that come with the server, by the names that `postgres-types` knows them by.
+const EXTENSIONS: &[&str] = &["citext", "hstore", "lquery", "ltree", "ltxtquery"];
 
 const SIMPLE: &[Type] = &[
     Type::BIT,
@@ -97,8 +105,12 @@ impl<'a> Reader<'a> {
 /// Appends the words for a value in the binary format. What was appended before a `None` means nothing.
 pub(super) fn write(type_: &Type, raw: &[u8], out: &mut String) -> Option<()> {
     match type_.kind() {
-        Kind::Array(member) => return array(type_, member, raw, out),
+        Kind::Array(member) => return array(member, raw, out),
         Kind::Range(member) => return range(member, raw, out),
+        Kind::Multirange(member) => return multirange(member, raw, out),
+        Kind::Domain(base) => return write(base, raw, out),
+        Kind::Composite(fields) => return composite(fields, raw, out),
+        Kind::Enum(_) => return words(raw, out),
         _ => {}
     }
     let mut reader = Reader(raw);
@@ -182,7 +194,14 @@ pub(super) fn write(type_: &Type, raw: &[u8], out: &mut String) -> Option<()> {
             out.push(if closed == 0 { ']' } else { ')' });
             return reader.0.is_empty().then_some(());
         }
-        _ => return words(raw, out),
+        _ => {
+            return match type_.name() {
+                "hstore" => hstore(&mut reader, out),
+                // The version of their formats stands before them.
+                "lquery" | "ltree" | "ltxtquery" => raw.strip_prefix(&[1]).and_then(|text| words(text, out)),
+                _ => words(raw, out),
+            };
+        }
     };
     written.ok()
 }
@@ -436,106 +455,6 @@ fn point(reader: &mut Reader<'_>, out: &mut String) -> Option<()> {
     float(&format!("{:e}", reader.f64()?), 15, out)?;
     out.push(')');
     Some(())
-}
-
-/// Dimensions that an array may have: `MAXDIM` of the server.
-const DIMENSIONS: usize = 6;
-
-fn array(type_: &Type, member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
-    let mut reader = Reader(raw);
-    let count = usize::try_from(reader.i32()?).ok().filter(|count| *count <= DIMENSIONS)?;
-    let (_nulls, _member) = (reader.i32()?, reader.i32()?);
-    let mut sizes = Vec::with_capacity(count);
-    let mut bounds = String::new();
-    let mut plain = true;
-    for _ in 0..count {
-        let (size, lower) = (reader.i32()?, reader.i32()?);
-        sizes.push(usize::try_from(size).ok().filter(|size| *size > 0)?);
-        plain &= lower == 1;
-        let _ = write!(bounds, "[{lower}:{}]", i64::from(lower) + i64::from(size) - 1);
-    }
-    if count == 0 {
-        return reader.0.is_empty().then(|| out.push_str("{}"));
-    }
-    if !plain {
-        out.extend([&bounds, "="]);
-    }
-    // Boxes have commas inside.
-    let delimiter = if *type_ == Type::BOX_ARRAY { ';' } else { ',' };
-    members(member, &sizes, delimiter, &mut reader, out)?;
-    reader.0.is_empty().then_some(())
-}
-
-fn members(member: &Type, sizes: &[usize], delimiter: char, reader: &mut Reader<'_>, out: &mut String) -> Option<()> {
-    let (size, inner) = sizes.split_first()?;
-    out.push('{');
-    // A size that is not true ends with what came.
-    for at in 0..*size {
-        if at > 0 {
-            out.push(delimiter);
-        }
-        if !inner.is_empty() {
-            members(member, inner, delimiter, reader, out)?;
-            continue;
-        }
-        let Some(raw) = reader.value()? else {
-            out.push_str("NULL");
-            continue;
-        };
-        let mut text = String::new();
-        write(member, raw, &mut text)?;
-        let special = |c: char| matches!(c, '{' | '}' | '"' | '\\') || c == delimiter || is_space(c);
-        if text.is_empty() || text.eq_ignore_ascii_case("null") || text.contains(special) {
-            quote(&text, "\\", out);
-        } else {
-            out.push_str(&text);
-        }
-    }
-    out.push('}');
-    Some(())
-}
-
-fn is_space(c: char) -> bool {
-    c.is_ascii_whitespace() || c == '\x0b'
-}
-
-/// In quotes; a quote inside has `escape` before it, or itself for a range.
-fn quote(text: &str, escape: &str, out: &mut String) {
-    out.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' if escape.is_empty() => out.push('"'),
-            '"' => out.push_str(escape),
-            '\\' => out.push('\\'),
-            _ => {}
-        }
-        out.push(letter);
-    }
-    out.push('"');
-}
-
-/// Flags (empty, lower and upper bound inclusive, infinite), and the bounds that there are.
-fn range(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
-    let mut reader = Reader(raw);
-    let [flags] = reader.take()?;
-    if flags & 1 != 0 {
-        return words(b"empty", out);
-    }
-    out.push(if flags & 2 != 0 { '[' } else { '(' });
-    for (infinite, end) in [(8, ","), (16, if flags & 4 != 0 { "]" } else { ")" })] {
-        if flags & infinite == 0 {
-            let mut text = String::new();
-            write(member, reader.value()??, &mut text)?;
-            let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | '[' | ']' | ',') || is_space(c);
-            if text.is_empty() || text.contains(special) {
-                quote(&text, "", out);
-            } else {
-                out.push_str(&text);
-            }
-        }
-        out.push_str(end);
-    }
-    reader.0.is_empty().then_some(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aquests::postgres::{BoxedValue, Postgres};
+use aquests::postgres::{BoxedValue, LookUp, Postgres};
 use aquests::{Outcome, Push, Request, Session};
 
 use super::printer::{self, End};
@@ -151,8 +151,8 @@ fn request(args: &FetchArgs, db: &Postgres, text: &str, values: &[String]) -> Re
         _ => {
             let values: Vec<BoxedValue> =
                 values.iter().map(|word| Box::new(database::value(word)) as BoxedValue).collect();
-            // It is sent once.
-            db.execute(text, values).prepare(false).into()
+            // It is sent once, and values are shown as text: nobody has to know their types.
+            db.execute(text, values).prepare(false).look_up(LookUp::Never).into()
         }
     };
     #[cfg(unix)]

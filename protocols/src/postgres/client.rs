@@ -29,10 +29,10 @@ pub struct Client {
     /// The columns of the rows that come, where they were described.
     columns: Option<u16>,
     copy: Option<CopyIn>,
-    /// What is spoken, unless the server names another version.
-    version: ProtocolVersion,
     /// Data of COPY from the server that is told together.
     gathered: Vec<u8>,
+    /// What is spoken, unless the server names another version.
+    version: ProtocolVersion,
     key: Option<CancelKey>,
     scram_key: Option<ScramKey>,
     transaction: Transaction,

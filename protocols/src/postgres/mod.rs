@@ -1,7 +1,7 @@
 //! PostgreSQL (protocols 3.0 and 3.2, the frontend's side) as a state machine: [`Client`].
 //!
 //! `client` is the order of things, `login` what comes before the first request, `scram` its arithmetic, `request` writes
-//! what is asked, `view` judges what came and looks into it. What a value means in which type, which statement is kept
+//! what is asked, `view` judges what came and looks into it, and [`binary_copy`] is a format that COPY has. What a value means in which type, which statement is kept
 //! prepared, which connection a query belongs on and whether it may be repeated is policy and never belongs here.
 //!
 //! # A walk through the client
@@ -78,6 +78,7 @@
 //! its thread meanwhile: two HMACs each. [`Client::scram_key`] is what they come to, and [`Login::scram_key`] saves the
 //! next connection from them.
 
+pub mod binary_copy;
 mod client;
 mod login;
 mod request;
@@ -221,6 +222,16 @@ pub enum Violation {
     Negotiation,
     /// The server does not know the least version that was wanted.
     Version,
+    /// COPY data that is not in the binary format.
+    CopySignature,
+    /// COPY data in the binary format with a flag that must be understood, and is not.
+    CopyFlags,
+    /// A header or a row in the binary format with a length that cannot be.
+    CopyRow,
+    /// A row in the binary format with more or fewer fields than there are columns.
+    CopyFields,
+    /// Bytes behind the end of the binary format.
+    CopyTrailing,
 }
 
 impl fmt::Display for Violation {
@@ -251,6 +262,13 @@ impl fmt::Display for Violation {
                 "the server knows no version of the protocol that is wanted (PostgreSQL, \"NegotiateProtocolVersion\")"
             }
             Violation::CopyInPipeline => "a COPY from the client in the middle of requests (PostgreSQL, \"COPY\")",
+            Violation::CopySignature => "COPY data that is not binary (PostgreSQL, \"COPY\": File Header)",
+            Violation::CopyFlags => {
+                "binary COPY data with an unknown critical flag (PostgreSQL, \"COPY\": File Header)"
+            }
+            Violation::CopyRow => "binary COPY data with a length that cannot be (PostgreSQL, \"COPY\": Tuples)",
+            Violation::CopyFields => "a row of binary COPY data that has other columns (PostgreSQL, \"COPY\": Tuples)",
+            Violation::CopyTrailing => "bytes behind the end of binary COPY data (PostgreSQL, \"COPY\": File Trailer)",
         })
     }
 }

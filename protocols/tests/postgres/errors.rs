@@ -23,6 +23,11 @@ fn every_violation_cites_its_section() {
         Violation::CopyInPipeline,
         Violation::Negotiation,
         Violation::Version,
+        Violation::CopySignature,
+        Violation::CopyFlags,
+        Violation::CopyRow,
+        Violation::CopyFields,
+        Violation::CopyTrailing,
     ] {
         let words = Error::from(violation).to_string();
         assert!(words.contains("(PostgreSQL, \""), "{words}");

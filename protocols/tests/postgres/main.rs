@@ -2,6 +2,7 @@
 //!
 //! What a run told is compared as text, one line for each event: `0 row a,NULL`, `0 ready Idle done`, `push notice …`.
 
+mod binary_copy;
 mod copy;
 mod errors;
 mod extended;

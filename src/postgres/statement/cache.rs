@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use postgres_types::Type;
 
-use crate::postgres::Column;
+use crate::postgres::own::{self, OwnTypes, is_built_in, numbered};
+use crate::postgres::{Column, text};
 use crate::protocols::postgres::Format;
 
 /// What makes a statement the same: its text, and the types that the program named.
 type Said = (Arc<str>, Arc<[u32]>);
 
 /// A statement that was described.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Prepared {
     /// Its name on the connection; empty where it has none.
     pub(super) name: String,
@@ -21,6 +22,72 @@ pub(super) struct Prepared {
     /// What its rows are, with the formats that are asked for.
     pub(super) columns: Arc<[Column]>,
     pub(super) formats: Box<[Format]>,
+    pub(super) own: Own,
+}
+
+/// Types of a statement that are not built in.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own {
+    /// All, by their numbers.
+    pub(super) all: Box<[u32]>,
+    /// Those of which nothing is known yet.
+    pub(super) missing: Box<[u32]>,
+    /// One of them is the type of a column.
+    pub(super) missing_columns: bool,
+    /// The generation of what is known of the others.
+    generation: Option<u64>,
+}
+
+impl Prepared {
+    /// With what everybody knows of its types.
+    pub(super) fn new(name: String, types: &[u32], columns: Arc<[Column]>) -> Self {
+        let columns_own = columns.iter().map(|column| column.type_().oid());
+        let mut all: Vec<u32> = types.iter().copied().chain(columns_own).filter(|oid| !is_built_in(*oid)).collect();
+        all.sort_unstable();
+        all.dedup();
+        let own = Own { missing: all.clone().into(), all: all.into(), ..Own::default() };
+        let types = types.iter().map(|oid| numbered(*oid)).collect();
+        let mut made = Self { name, types, columns, formats: Box::default(), own };
+        made.choose_formats(|_| None);
+        made
+    }
+
+    /// How the columns are asked for: in binary, where it can be shown.
+    fn choose_formats(&mut self, own: impl Fn(u32) -> Option<own::Own>) {
+        for column in Arc::make_mut(&mut self.columns) {
+            let written = match own(column.type_().oid()) {
+                Some(own) => {
+                    column.type_ = own.type_;
+                    own.written
+                }
+                None => text::is_written(column.type_()),
+            };
+            column.format = if written { Format::Binary } else { Format::Text };
+        }
+        let formats: Box<[_]> = self.columns.iter().map(|column| column.format).collect();
+        // One for all, or none where all are text: PostgreSQL, "Bind".
+        let same = formats.iter().all(|format| *format == Format::Binary);
+        self.formats = if same { formats.iter().take(1).copied().collect() } else { formats };
+    }
+
+    /// With what is known of its own types by now.
+    fn resolved(&self, types: &OwnTypes) -> Self {
+        let mut made = self.clone();
+        made.own.generation = Some(types.generation());
+        made.own.missing = self.own.all.iter().copied().filter(|oid| types.find(*oid).is_none()).collect();
+        let is_missing = |oid: u32| made.own.missing.contains(&oid);
+        made.own.missing_columns = made.columns.iter().any(|column| is_missing(column.type_().oid()));
+        for type_ in &mut made.types {
+            let oid = type_.oid();
+            if !is_built_in(oid) {
+                *type_ = types.find(oid).map_or_else(|| numbered(oid), |own| own.type_);
+            }
+        }
+        made.choose_formats(|oid| {
+            (!is_built_in(oid)).then(|| types.find(oid).unwrap_or_else(|| own::Own::unknown(oid)))
+        });
+        made
+    }
 }
 
 /// The statements that one connection keeps prepared, each with the time of its last use.
@@ -35,12 +102,56 @@ pub(crate) struct Cache {
     capacity: usize,
     /// Statements that have a name but no description yet.
     coming: usize,
+    /// What is known of the database's own types.
+    types: OwnTypes,
+    /// A type may have been changed, in a transaction that is not over.
+    altered: bool,
 }
 
 impl Cache {
     /// At most so many; none for 0.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { statements: HashMap::new(), closing: Vec::new(), uses: 0, names: 0, capacity, coming: 0 }
+        let (statements, closing, types) = Default::default();
+        Self { statements, closing, uses: 0, names: 0, capacity, coming: 0, types, altered: false }
+    }
+
+    /// What other connections to the database found out of its types is known here too.
+    pub(crate) fn share(&mut self, types: OwnTypes) {
+        self.types = types;
+    }
+
+    pub(super) fn types(&self) -> &OwnTypes {
+        &self.types
+    }
+
+    /// A statement with what is known of its types, which is judged anew where that changed.
+    pub(super) fn with_types(&mut self, sql: &Arc<str>, types: &Arc<[u32]>, prepared: Arc<Prepared>) -> Arc<Prepared> {
+        let own = &prepared.own;
+        if own.all.is_empty() || own.missing.is_empty() && own.generation == Some(self.types.generation()) {
+            return prepared;
+        }
+        let resolved = Arc::new(prepared.resolved(&self.types));
+        if let Some((_, kept)) = self.statements.get_mut(&(sql.clone(), types.clone()))
+            && kept.name == resolved.name
+        {
+            *kept = resolved.clone();
+        }
+        resolved
+    }
+
+    /// A statement did this. What changes types is not always called so: a table is one, too.
+    pub(super) fn did(&mut self, tag: &[u8]) {
+        if tag.starts_with(b"ALTER ") {
+            self.altered = true;
+            self.types.forget();
+        }
+    }
+
+    /// There is no transaction. What was known inside of one may have been taken back, and others know of it only now.
+    pub(super) fn settle(&mut self) {
+        if std::mem::take(&mut self.altered) {
+            self.types.forget();
+        }
     }
 
     /// How many there are.
@@ -99,13 +210,13 @@ impl Cache {
     /// Names are of no use here: somebody between gives us one server and then another. The names that we had may be
     /// those of others by now, and are not closed.
     pub(super) fn turn_off(&mut self) {
-        *self = Self::new(0);
+        *self = Self { types: std::mem::take(&mut self.types), altered: self.altered, ..Self::new(0) };
     }
 
     /// It is not to be used again, if it is still this one.
-    pub(super) fn invalidate(&mut self, sql: &Arc<str>, types: &Arc<[u32]>, prepared: &Arc<Prepared>) {
+    pub(super) fn invalidate(&mut self, sql: &Arc<str>, types: &Arc<[u32]>, prepared: &Prepared) {
         let said = (sql.clone(), types.clone());
-        if self.statements.get(&said).is_some_and(|(_, it)| Arc::ptr_eq(it, prepared)) {
+        if self.statements.get(&said).is_some_and(|(_, it)| it.name == prepared.name) {
             self.statements.remove(&said);
             self.closing.push(prepared.name.clone());
         }

@@ -1,6 +1,10 @@
+use postgres_types::{IsNull, Kind, ToSql};
+
 use super::*;
 use crate::postgres::testing::{Line, complete, described, error, message, ready, row};
-use crate::postgres::{ResultSet, Results};
+use crate::postgres::{Collected, ResultSet, Results};
+use crate::protocols::postgres::Message;
+use crate::reactor::Flow;
 
 /// A connection and what runs on it.
 struct Stage {
@@ -184,19 +188,180 @@ fn one_that_is_given_up_leaves_no_name_behind() {
     assert_eq!((&*sent[0], stage.cache.len()), ("CPDS", 1));
 }
 
-#[test]
-fn what_is_not_built_in_travels_as_text() {
-    let mut stage = Stage::new(8);
-    let answer = vec![
+/// A parameter and a column of type 99,999, and a column of type int4.
+fn moody() -> Vec<Vec<u8>> {
+    vec![
         message(b'1', b""),
         message(b't', &[0, 1, 0, 1, 0x86, 0x9f]),
         described(&[("mood", 99_999, 0), ("n", 23, 0)]),
         ready(b'I'),
-    ];
-    let came = [message(b'2', b""), row(&[Some(b"happy"), Some(&[0, 0, 0, 1])]), complete("SELECT 1"), ready(b'I')];
-    let (_, it) = stage.run(&db().execute("a", ("sad",)), &[&answer, &came]);
+    ]
+}
+
+/// The catalogues have an enum of that number with these labels.
+fn catalogues(labels: &str) -> Vec<Vec<u8>> {
+    let types = [26, 19, 19, 18, 26, 16, 1003, 1003, 1028];
+    let fields =
+        [Some("99999"), Some("mood"), Some("public"), Some("e"), None, Some("t"), Some(labels), Some("{}"), Some("{}")];
+    vec![
+        described(&types.map(|oid| ("a", oid, 0))),
+        row(&fields.map(|field| field.map(str::as_bytes))),
+        complete("SELECT 1"),
+        ready(b'I'),
+    ]
+}
+
+fn happy() -> Vec<Vec<u8>> {
+    vec![message(b'2', b""), row(&[Some(b"happy"), Some(&[0, 0, 0, 1])]), complete("SELECT 1"), ready(b'I')]
+}
+
+/// A value that only an enum with these labels takes.
+#[derive(Debug)]
+struct Mood(&'static [&'static str]);
+
+impl ToSql for Mood {
+    fn to_sql(&self, _: &Type, out: &mut bytes::BytesMut) -> Result<IsNull, crate::BoxError> {
+        out.extend_from_slice(self.0[0].as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(type_: &Type) -> bool {
+        type_.name() == "mood"
+    }
+
+    fn to_sql_checked(&self, type_: &Type, out: &mut bytes::BytesMut) -> Result<IsNull, crate::BoxError> {
+        match type_.kind() {
+            Kind::Enum(labels) if labels == self.0 => self.to_sql(type_, out),
+            _ => Err(postgres_types::WrongType::new::<Self>(type_.clone()).into()),
+        }
+    }
+}
+
+#[test]
+fn what_is_not_built_in_is_looked_up_once() {
+    let mut stage = Stage::new(8);
+    let statement = db().execute("a", (Mood(&["happy", "sad"]),));
+    let (sent, it) = stage.run(&statement, &[&moody(), &catalogues("{happy,sad}"), &happy()]);
+    assert_eq!(sent, ["PDS", "Q", "BES"]);
     let row = it.rows().next().unwrap();
     assert_eq!((row.get::<String>("mood"), row.get::<i32>("n")), ("happy".to_owned(), 1));
+    let type_ = row.columns()[0].type_();
+    assert_eq!((type_.name(), type_.schema()), ("mood", "public"));
+    assert_eq!(type_.kind(), &Kind::Enum(vec!["happy".to_owned(), "sad".to_owned()]));
+    assert!(row.columns()[0].is_binary());
+    let (sent, _) = stage.run(&statement, &[&happy()]);
+    assert_eq!(sent, ["BES"], "it is known");
+    let (sent, _) = stage.run(&db().execute("b", (Mood(&["happy", "sad"]),)), &[&moody(), &happy()]);
+    assert_eq!(sent, ["PDS", "BES"], "for other statements too");
+    let mut other = Stage::new(8);
+    other.cache.share(stage.cache.types().clone());
+    let (sent, _) = other.run(&statement, &[&moody(), &happy()]);
+    assert_eq!(sent, ["PDS", "BES"], "and for other connections");
+    let anew = statement.look_up(LookUp::Anew);
+    let (sent, _) = stage.run(&anew, &[&catalogues("{happy,sad}"), &happy()]);
+    assert_eq!(sent, ["Q", "BES"], "who wants to know anew is told anew");
+}
+
+#[test]
+fn what_is_not_looked_up_travels_as_text() {
+    let mut stage = Stage::new(8);
+    let statement = db().execute("a", ("sad",)).look_up(LookUp::Never);
+    let (sent, it) = stage.run(&statement, &[&moody(), &happy()]);
+    assert_eq!(sent, ["PDS", "BES"]);
+    let row = it.rows().next().unwrap();
+    assert_eq!((row.get::<String>("mood"), row.get::<i32>("n")), ("happy".to_owned(), 1));
+    assert!(!row.columns()[0].is_binary());
+    // A parameter that is text is understood by every server.
+    let mut stage = Stage::new(8);
+    let described = [message(b'1', b""), moody().remove(1), message(b'n', b""), ready(b'I')];
+    let done = [message(b'2', b""), complete("INSERT 0 1"), ready(b'I')];
+    let (sent, _) = stage.run(&db().execute("a", ("sad",)), &[&described, &done]);
+    assert_eq!(sent, ["PDS", "BES"], "nobody needs to know its type");
+    let (sent, _) = stage.run(&db().execute("a", (Mood(&["sad"]),)), &[&catalogues("{sad}"), &done]);
+    assert_eq!(sent, ["Q", "BES"], "and now somebody does");
+}
+
+#[test]
+fn a_value_that_does_not_fit_what_is_known_of_its_type_has_it_looked_up_once_more() {
+    let mut stage = Stage::new(8);
+    stage.run(&db().execute("a", ("happy",)), &[&moody(), &catalogues("{happy}"), &happy()]);
+    let new = db().execute("a", (Mood(&["happy", "new"]),));
+    let (sent, it) = stage.run(&new, &[&catalogues("{happy,new}"), &happy()]);
+    assert_eq!((sent, it.error()), (vec!["Q".to_owned(), "BES".to_owned()], None), "it was altered");
+    let (mut run, mut into) = (db().execute("a", (7_i32,)).run(), Collected::new(1 << 20));
+    let (sent, then) = stage.step(&mut run, &mut into, &catalogues("{happy,new}"));
+    assert_eq!((&*sent, then), ("Q", Then::Again));
+    let said = run.send(&mut stage.cache, |_| panic!("it was sent")).unwrap_err();
+    assert_eq!(said.to_string(), "the value of $1 cannot be sent as mood");
+}
+
+#[test]
+fn what_is_altered_is_looked_up_again() {
+    let mut stage = Stage::new(8);
+    let statement = db().execute("a", ("happy",));
+    stage.run(&statement, &[&moody(), &catalogues("{happy}"), &happy()]);
+    stage.run(&db().query("ALTER TYPE mood …"), &[&[complete("ALTER TYPE"), ready(b'T')]]);
+    let inside = |mut answer: Vec<Vec<u8>>| {
+        answer.splice(answer.len() - 1.., [ready(b'T')]);
+        answer
+    };
+    let (sent, _) = stage.run(&statement, &[&inside(catalogues("{happy,new}")), &inside(happy())]);
+    assert_eq!(sent, ["Q", "BES"], "inside of the transaction");
+    stage.run(&db().query("ROLLBACK"), &[&[complete("ROLLBACK"), ready(b'I')]]);
+    let (sent, _) = stage.run(&statement, &[&catalogues("{happy}"), &happy()]);
+    assert_eq!(sent, ["Q", "BES"], "and when that is over, as it may have been taken back");
+    let (sent, _) = stage.run(&statement, &[&happy()]);
+    assert_eq!(sent, ["BES"]);
+}
+
+#[test]
+fn a_look_up_that_fails_is_the_statements_own_failure_or_leaves_it_to_text() {
+    let statement = db().execute("a", ("happy",));
+    for (why, code, state) in
+        [("it was cancelled", "57014", b'I'), ("it cannot be asked in a failed transaction", "25P02", b'E')]
+    {
+        let mut stage = Stage::new(8);
+        let (sent, it) = stage.run(&statement, &[&moody(), &[error(code, "other"), ready(state)]]);
+        assert_eq!(sent, ["PDS", "Q"], "{why}");
+        assert_eq!(it.error().map(|error| error.code()), Some(code), "{why}");
+        let (sent, _) = stage.run(&statement, &[&catalogues("{happy}"), &happy()]);
+        assert_eq!(sent, ["Q", "BES"], "the next one asks again");
+    }
+    let mut stage = Stage::new(8);
+    let (sent, it) = stage.run(&statement, &[&moody(), &[error("42P01", "parserOpenTable"), ready(b'I')], &happy()]);
+    assert_eq!((sent.concat(), it.error()), ("PDSQBES".to_owned(), None), "it has no such catalogues");
+    assert_eq!(it.rows().next().unwrap().get::<String>("mood"), "happy");
+    let (sent, _) = stage.run(&db().execute("b", ("happy",)), &[&moody(), &happy()]);
+    assert_eq!(sent, ["PDS", "BES"], "it is not asked again");
+}
+
+#[test]
+fn a_server_that_says_too_much_of_types_or_says_it_wrongly_is_not_believed() {
+    let statement = db().execute("a", ("happy",));
+    let asked = || {
+        let mut stage = Stage::new(8);
+        let (mut run, mut into) = (statement.run(), Collected::new(1 << 20));
+        stage.step(&mut run, &mut into, &moody());
+        run.send(&mut stage.cache, |request| stage.line.send(request)).unwrap();
+        (stage, run, into)
+    };
+    let ends = |answer: Vec<Vec<u8>>, rows: usize| {
+        let (mut stage, mut run, mut into) = asked();
+        let mut end = None;
+        let cache = &mut stage.cache;
+        let all = [answer[0].clone(), answer[1].repeat(rows)].concat();
+        stage.line.answer(&all, |message| {
+            if end.is_none() {
+                end = run.message(&message, false, cache, &mut into).err();
+            }
+        });
+        format!("{end:?}")
+    };
+    assert!(ends(catalogues("{happy}"), 1_000).contains("None"), "a thousand types are many, and no attack");
+    let large = ends(catalogues(&format!("{{{}}}", "x".repeat(60_000))), 100);
+    assert!(large.contains("bytes of type catalogues"), "six megabytes of labels: {large}");
+    let wrong = ends(catalogues("happy"), 1);
+    assert!(wrong.contains("Format"), "labels that are no array: {wrong}");
 }
 
 #[test]

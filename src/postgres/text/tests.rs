@@ -1,3 +1,5 @@
+use postgres_types::Field;
+
 use super::*;
 
 fn shown(type_: Type, raw: &[u8]) -> Option<String> {
@@ -70,10 +72,77 @@ fn arrays_quote_what_could_be_something_else() {
     assert_eq!(shown(Type::TEXT_ARRAY, &endless), None, "it says that it has 2^31 values");
 }
 
+/// A type of somebody's own.
+fn own(name: &str, kind: Kind) -> Type {
+    Type::new(name.to_owned(), 99_999, kind, "public".to_owned())
+}
+
+/// Lengths and bytes behind each other; `None` is NULL.
+fn values(values: &[Option<&[u8]>]) -> Vec<u8> {
+    let value = |value: &Option<&[u8]>| {
+        let length = value.map_or(-1, |it| it.len() as i32).to_be_bytes();
+        [&length[..], value.unwrap_or_default()].concat()
+    };
+    values.iter().flat_map(value).collect()
+}
+
+/// A record of these fields, each with the number of its type.
+fn record(fields: &[(u32, Option<&[u8]>)]) -> Vec<u8> {
+    let mut raw = (fields.len() as i32).to_be_bytes().to_vec();
+    for (oid, field) in fields {
+        raw.extend(oid.to_be_bytes());
+        raw.extend(values(&[*field]));
+    }
+    raw
+}
+
+#[test]
+fn what_users_made_is_as_the_server_writes_it() {
+    let mood = own("mood", Kind::Enum(vec!["happy".into()]));
+    assert_eq!(shown(mood, b"happy").as_deref(), Some("happy"));
+    let dom = own("dom", Kind::Domain(Type::INT4));
+    assert_eq!(shown(dom.clone(), &[0, 0, 0, 7]).as_deref(), Some("7"));
+    let fields = [("a", dom), ("b", Type::TEXT), ("c", Type::TEXT), ("d", Type::TEXT)];
+    let fields = fields.map(|(name, type_)| Field::new(name.into(), type_));
+    let pair = own("pair", Kind::Composite(fields.to_vec()));
+    let raw = record(&[(99_999, Some(&[0, 0, 0, 7])), (25, None), (25, Some(b"")), (25, Some(b"x \"\\"))]);
+    assert_eq!(shown(pair.clone(), &raw).as_deref(), Some(r#"(7,,"","x ""\\")"#));
+    assert_eq!(shown(pair.clone(), &raw[..raw.len() - 1]), None, "its last field ends early");
+    assert_eq!(shown(pair.clone(), &record(&[(23, None)])), None, "it has other fields than it had");
+    let other = record(&[(99_999, None), (25, None), (25, None), (23, None)]);
+    assert_eq!(shown(pair, &other), None, "a field has another type than it had");
+    let ranges = own("ranges", Kind::Multirange(Type::INT4));
+    let range = |from: u8, to: u8| [&[2][..], &values(&[Some(&[0, 0, 0, from]), Some(&[0, 0, 0, to])])].concat();
+    let two = [&2_i32.to_be_bytes()[..], &values(&[Some(&range(1, 2)), Some(&range(5, 6))])].concat();
+    assert_eq!(shown(ranges.clone(), &two).as_deref(), Some("{[1,2),[5,6)}"));
+    assert_eq!(shown(ranges.clone(), &[0; 4]).as_deref(), Some("{}"));
+    assert_eq!(shown(ranges, &i32::MAX.to_be_bytes()), None, "it says that it has 2^31 ranges");
+    let store = own("hstore", Kind::Simple);
+    let pairs = values(&[Some(b"a"), Some(b"1"), Some(b"b\""), None]);
+    let pairs = [&2_i32.to_be_bytes()[..], &pairs].concat();
+    assert_eq!(shown(store.clone(), &pairs).as_deref(), Some(r#""a"=>"1", "b\""=>NULL"#));
+    assert_eq!(shown(store, &i32::MAX.to_be_bytes()), None, "it says that it has 2^31 pairs");
+    assert_eq!(shown(own("ltree", Kind::Simple), b"\x01a.b").as_deref(), Some("a.b"));
+    let boxes = own("boxes", Kind::Domain(Type::BOX));
+    assert!(is_written(&own("_boxes", Kind::Array(boxes))));
+    assert!(!is_written(&own("cash", Kind::Domain(Type::MONEY))), "it depends on the locale of the server");
+}
+
 #[test]
 fn whatever_bytes_come_there_is_no_panic() {
-    let composed =
-        [Type::INT4_ARRAY, Type::TEXT_ARRAY, Type::BOX_ARRAY, Type::NUM_RANGE, Type::TS_RANGE, Type::DATE_RANGE];
+    let pair = ["a", "b"].map(|name| Field::new(name.into(), Type::BOOL));
+    let composed = [
+        Type::INT4_ARRAY,
+        Type::TEXT_ARRAY,
+        Type::BOX_ARRAY,
+        Type::NUM_RANGE,
+        Type::TS_RANGE,
+        Type::DATE_RANGE,
+        Type::INT4MULTI_RANGE,
+        own("mood", Kind::Enum(Vec::new())),
+        own("pair", Kind::Composite(pair.to_vec())),
+        own("hstore", Kind::Simple),
+    ];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move || {
         // Marsaglia's xorshift: the same bytes each time.

@@ -1,0 +1,201 @@
+//! What `pg_type` and its neighbours say of types, and the types that this comes to. A server can say anything: how much is
+//! read, how deep types go, and how much they come to is limited, and one that is made of itself ends there.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use postgres_types::{Field, Kind, Type};
+
+use super::Own;
+use crate::postgres::{Column, Row, text};
+use crate::protocols::postgres::{self as wire, Violation};
+use crate::protocols::{Error, Limit};
+
+/// Bytes that are read of the catalogues at once. The longest enums come to some hundred thousand.
+const BYTES: usize = 4 << 20;
+/// How deep types may be made of others.
+const DEPTH: u32 = 64;
+/// Types that one may be made of, as often as they occur: a row of the widest table (1,600 columns) of such rows is left to
+/// be text.
+const PARTS: u32 = 65_536;
+
+/// The question for these types and for what they are made of.
+///
+/// One for all servers since 9.2: the name `rngmultitypid` is that of `pg_range` where it has one (14), and else the one
+/// beside it, which is NULL.
+pub(in crate::postgres) fn question(oids: &[u32]) -> String {
+    let mut list = String::new();
+    for (at, oid) in oids.iter().enumerate() {
+        let _ = write!(list, "{}{oid}", if at > 0 { "," } else { "" });
+    }
+    format!(
+        "WITH RECURSIVE found (oid) AS (\
+           SELECT pg_catalog.unnest('{{{list}}}'::pg_catalog.oid[]) \
+           UNION \
+           SELECT part.oid FROM found JOIN pg_catalog.pg_type t ON t.oid = found.oid \
+           CROSS JOIN (SELECT NULL::pg_catalog.oid AS rngmultitypid) AS before_14 \
+           CROSS JOIN LATERAL (\
+             SELECT t.typelem WHERE t.typlen = -1 \
+             UNION ALL SELECT t.typbasetype \
+             UNION ALL SELECT atttypid FROM pg_catalog.pg_attribute \
+               WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped \
+             UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = t.oid OR rngmultitypid = t.oid\
+           ) AS part (oid) WHERE part.oid <> 0\
+         ) \
+         SELECT t.oid, t.typname, n.nspname, t.typtype, \
+           CASE WHEN t.typtype = 'd' THEN t.typbasetype \
+             WHEN t.typtype = 'b' AND t.typlen = -1 AND t.typcategory = 'A' THEN t.typelem \
+             ELSE (SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = t.oid OR rngmultitypid = t.oid) END, \
+           t.typsend::pg_catalog.oid <> 0 AND t.typreceive::pg_catalog.oid <> 0, \
+           ARRAY(SELECT enumlabel FROM pg_catalog.pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder), \
+           ARRAY(SELECT attname FROM pg_catalog.pg_attribute \
+             WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum), \
+           ARRAY(SELECT atttypid FROM pg_catalog.pg_attribute \
+             WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum) \
+         FROM found JOIN pg_catalog.pg_type t ON t.oid = found.oid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+         CROSS JOIN (SELECT NULL::pg_catalog.oid AS rngmultitypid) AS before_14"
+    )
+}
+
+/// The answer to it, as far as it came.
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct Catalogue {
+    columns: Arc<[Column]>,
+    entries: HashMap<u32, Entry>,
+    size: usize,
+}
+
+/// A row of it.
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    schema: String,
+    /// `typtype`: base, composite, domain, enum, multirange, pseudo, range.
+    sort: u8,
+    /// Of which it is an array, a range, a domain.
+    part: Option<u32>,
+    /// It has a binary format.
+    is_binary: bool,
+    labels: Vec<String>,
+    fields: Vec<(String, u32)>,
+}
+
+impl Catalogue {
+    pub(in crate::postgres) fn describe(&mut self, columns: Arc<[Column]>) {
+        self.columns = columns;
+    }
+
+    /// The next type.
+    pub(in crate::postgres) fn push(&mut self, row: &wire::Row<'_>) -> Result<(), Error> {
+        self.size += row.as_bytes().len() + size_of::<Entry>();
+        if self.size > BYTES {
+            return Err(Error::TooLarge(Limit { what: "bytes of type catalogues", value: BYTES as u64 }));
+        }
+        if self.columns.len() != usize::from(row.count()) {
+            return Err(Violation::Row.into());
+        }
+        let (oid, entry) = read(&Row::new(&self.columns, row.as_bytes())).ok_or(Error::from(Violation::Format))?;
+        self.entries.insert(oid, entry);
+        Ok(())
+    }
+
+    /// It speaks of all of these.
+    pub(in crate::postgres) fn has(&self, oids: &[u32]) -> bool {
+        oids.iter().all(|oid| self.entries.contains_key(oid))
+    }
+
+    /// Bytes that came of it.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Those that were asked for, and what they are made of. One that is not there has but its number.
+    pub(super) fn build(&self, asked: &[u32]) -> HashMap<u32, Own> {
+        let mut built = HashMap::new();
+        for oid in asked {
+            self.one(*oid, DEPTH, &mut built);
+        }
+        built
+    }
+
+    fn one(&self, oid: u32, depth: u32, built: &mut HashMap<u32, Own>) -> Own {
+        if let Some(own) = Own::built_in(oid).or_else(|| built.get(&oid).cloned()) {
+            return own;
+        }
+        let Some(entry) = self.entries.get(&oid).filter(|_| depth > 0) else {
+            let own = Own::unknown(oid);
+            if depth > 0 {
+                built.insert(oid, own.clone());
+            }
+            return own;
+        };
+        // What it is made of finds this in its place, if it is made of itself.
+        built.insert(oid, Own::unknown(oid));
+        let own = self.made(oid, entry, depth, built);
+        built.insert(oid, own.clone());
+        own
+    }
+
+    fn made(&self, oid: u32, entry: &Entry, depth: u32, built: &mut HashMap<u32, Own>) -> Own {
+        let (mut parts, mut written) = (1_u32, true);
+        let mut part = |oid: u32| {
+            let own = self.one(oid, depth - 1, built);
+            parts = parts.saturating_add(own.parts);
+            written &= own.written;
+            own.type_
+        };
+        let kind = match (entry.sort, entry.part) {
+            (b'e', _) => Kind::Enum(entry.labels.clone()),
+            (b'p', _) => Kind::Pseudo,
+            (b'd', Some(base)) => Kind::Domain(part(base)),
+            (b'r', Some(of)) => Kind::Range(part(of)),
+            (b'm', Some(of)) => Kind::Multirange(part(of)),
+            (b'b', Some(member)) => Kind::Array(part(member)),
+            (b'c', _) => {
+                let field = |(name, oid): &(String, u32)| Field::new(name.clone(), part(*oid));
+                Kind::Composite(entry.fields.iter().map(field).collect())
+            }
+            // Without a binary format there is nothing that a type of Rust could read.
+            (b'b', None) if entry.is_binary => Kind::Simple,
+            _ => return Own::unknown(oid),
+        };
+        if parts > PARTS {
+            return Own::unknown(oid);
+        }
+        let simple = matches!(kind, Kind::Simple | Kind::Pseudo);
+        let type_ = Type::new(entry.name.clone(), oid, kind, entry.schema.clone());
+        // Of others it is known already: some are large.
+        let written = if simple { text::is_written(&type_) } else { written };
+        Own { type_, written, parts }
+    }
+}
+
+fn read(row: &Row<'_>) -> Option<(u32, Entry)> {
+    let names: Vec<String> = row.try_get(7).ok()?;
+    let types: Vec<u32> = row.try_get(8).ok()?;
+    let entry = Entry {
+        name: row.try_get(1).ok()?,
+        schema: row.try_get(2).ok()?,
+        sort: row.try_get::<i8>(3).ok()?.cast_unsigned(),
+        part: row.try_get::<Option<u32>>(4).ok()?.filter(|oid| *oid != 0),
+        is_binary: row.try_get(5).ok()?,
+        labels: row.try_get(6).ok()?,
+        fields: (names.len() == types.len()).then(|| names.into_iter().zip(types).collect())?,
+    };
+    Some((row.try_get(0).ok()?, entry))
+}
+
+#[cfg(test)]
+impl Catalogue {
+    /// One that says this: a number, `typtype`, what it is made of, and fields by their types.
+    pub(super) fn saying(all: &[(u32, u8, Option<u32>, &[u32])]) -> Self {
+        let entry = |&(oid, sort, part, fields): &(u32, u8, Option<u32>, &[u32])| {
+            let fields = fields.iter().map(|oid| (format!("f{oid}"), *oid)).collect();
+            let (name, schema, labels) = (format!("t{oid}"), String::from("public"), Vec::new());
+            (oid, Entry { name, schema, sort, part, is_binary: true, labels, fields })
+        };
+        Self { entries: all.iter().map(entry).collect(), ..Self::default() }
+    }
+}

@@ -1,0 +1,154 @@
+//! Types that the users of a database made: what is known of them, for all connections to it. What the catalogues say is
+//! read in `catalogue`; when they are asked is the business of `statement`, and never decided here.
+
+mod catalogue;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+pub(super) use catalogue::{Catalogue, question};
+use postgres_types::{Kind, Type};
+
+use super::text;
+
+/// Types of a database that are remembered. Beyond that all are forgotten, and looked up again when they come.
+const MOST: usize = 1024;
+/// The same in bytes of the catalogues.
+const MOST_BYTES: usize = 16 << 20;
+
+/// A type, and what follows from it.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub(super) type_: Type,
+    /// It can be asked for in binary.
+    pub(super) written: bool,
+    /// Types that it is made of, with itself, as often as they occur.
+    parts: u32,
+}
+
+impl Own {
+    /// One of which nothing is known but its number: values travel as text.
+    pub(super) fn unknown(oid: u32) -> Self {
+        Self { type_: numbered(oid), written: false, parts: 1 }
+    }
+
+    fn built_in(oid: u32) -> Option<Self> {
+        let type_ = Type::from_oid(oid)?;
+        let written = text::is_written(&type_);
+        Some(Self { type_, written, parts: 1 })
+    }
+}
+
+/// A type that has no name here but its number.
+pub(super) fn numbered(oid: u32) -> Type {
+    Type::from_oid(oid).unwrap_or_else(|| Type::new(oid.to_string(), oid, Kind::Simple, String::new()))
+}
+
+/// The server knows it by this number, and everybody else too.
+pub(super) fn is_built_in(oid: u32) -> bool {
+    Type::from_oid(oid).is_some()
+}
+
+/// What values of a type are in binary to who does not know it: the labels of an enum are text, a domain is what it is made
+/// from, and an array is an array of that.
+pub(super) fn plain(type_: &Type) -> Option<Type> {
+    match type_.kind() {
+        Kind::Enum(_) => Some(Type::TEXT),
+        Kind::Domain(base) => Some(plain(base).unwrap_or_else(|| base.clone())),
+        Kind::Array(member) => {
+            let kind = Kind::Array(plain(member)?);
+            Some(Type::new(type_.name().to_owned(), type_.oid(), kind, type_.schema().to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// The types of one database, shared by the connections to it. They are forgotten with the last of these: what is there when
+/// it is reached again may be another one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnTypes(Arc<Mutex<Known>>);
+
+/// The same, for whoever does not want to keep them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remembered(Weak<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    types: HashMap<u32, Own>,
+    /// Bytes of the catalogues that they came to.
+    bytes: usize,
+    /// How often they were forgotten.
+    generation: u64,
+    /// It has no catalogues that we can read.
+    barren: bool,
+}
+
+impl Known {
+    fn clear(&mut self) {
+        self.types.clear();
+        self.bytes = 0;
+    }
+}
+
+impl Remembered {
+    /// The types, if somebody still has them.
+    pub(crate) fn recall(&self) -> Option<OwnTypes> {
+        self.0.upgrade().map(OwnTypes)
+    }
+}
+
+impl OwnTypes {
+    /// The same, without keeping them.
+    pub(crate) fn remember(&self) -> Remembered {
+        Remembered(Arc::downgrade(&self.0))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn find(&self, oid: u32) -> Option<Own> {
+        self.known().types.get(&oid).cloned()
+    }
+
+    /// What is known now may be something else under another generation.
+    pub(super) fn generation(&self) -> u64 {
+        self.known().generation
+    }
+
+    /// What the catalogues said when they were asked for these.
+    pub(super) fn learn(&self, asked: &[u32], catalogue: &Catalogue) {
+        let asked = &asked[..asked.len().min(MOST)];
+        let mut built = catalogue.build(asked);
+        if built.len() > MOST {
+            built.retain(|oid, _| asked.contains(oid));
+        }
+        let mut known = self.known();
+        // What replaces something is another generation, so that nobody goes on with that.
+        known.generation += u64::from(asked.iter().any(|oid| known.types.contains_key(oid)));
+        if known.types.len() + built.len() > MOST || known.bytes + catalogue.size() > MOST_BYTES {
+            known.clear();
+        }
+        known.types.extend(built);
+        known.bytes += catalogue.size();
+    }
+
+    /// Some of it is not so any more.
+    pub(super) fn forget(&self) {
+        let mut known = self.known();
+        known.clear();
+        known.generation += 1;
+    }
+
+    /// There is nothing to be learned here.
+    pub(super) fn give_up(&self) {
+        self.known().barren = true;
+    }
+
+    pub(super) fn is_barren(&self) -> bool {
+        self.known().barren
+    }
+}
+
+#[cfg(test)]
+mod tests;

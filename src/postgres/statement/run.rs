@@ -1,0 +1,327 @@
+//! The order of the messages that run a statement on a connection, and what is kept of their answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::cache::{Cache, Prepared};
+use super::{Asked, LookUp, Statement};
+use crate::error::Error;
+use crate::postgres::own::{Catalogue, question};
+use crate::postgres::results::{Collected, Stopped, columns};
+use crate::postgres::server_error::{ServerError, sqlstate};
+use crate::postgres::settings::Settings;
+use crate::protocols::postgres::{End, ErrorRef, Message, Request, Step, Transaction};
+use crate::reactor::Flow;
+
+/// What is to be done after a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// More messages come, unless a callback says something else.
+    More(Flow),
+    /// The exchange is over, and another one is needed: [`Run::send`] again, on the same connection.
+    Again,
+    /// It is over.
+    Done,
+}
+
+/// A statement on its way over one connection: one exchange, or two where it must be prepared first, or four where a
+/// statement that was thought to be prepared is not. One more where its types are looked up.
+///
+/// The order in which [`send`](Self::send) is called must be the order in which the connection sends.
+pub(crate) struct Run {
+    statement: Statement,
+    state: State,
+    /// Not by a name that another statement, or another server behind a pooler, could have: prepared and run in one go.
+    alone: bool,
+    /// It was tried once more.
+    tried: bool,
+    /// The catalogues were asked.
+    asked: bool,
+    /// Something came of it: it cannot be tried again.
+    begun: bool,
+    /// An error that another try may mend: told where there is none.
+    trouble: Option<(Trouble, ServerError)>,
+}
+
+enum State {
+    New,
+    /// Its description is on its way.
+    Preparing {
+        name: String,
+        types: Box<[u32]>,
+        described: Option<Arc<Prepared>>,
+    },
+    /// It is described, and its types are being looked up.
+    Asking(Box<Question>),
+    /// It is described, and can be run.
+    Ready(Arc<Prepared>),
+    /// It runs; simple ones were not prepared.
+    Running(Option<Arc<Prepared>>),
+}
+
+/// What the catalogues are asked on behalf of a statement.
+struct Question {
+    prepared: Arc<Prepared>,
+    types: Vec<u32>,
+    answer: Catalogue,
+    /// The server's words about why there is none.
+    error: Option<ServerError>,
+}
+
+/// What may be wrong with a prepared statement and not with what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Its result changed.
+    Changed,
+    /// It is not there, or another one is.
+    Elsewhere,
+}
+
+impl Run {
+    pub(super) fn new(statement: Statement) -> Self {
+        let (state, trouble) = (State::New, None);
+        Self { statement, state, alone: false, tried: false, asked: false, begun: false, trouble }
+    }
+
+    /// Hands the next request to `send`, which gives it to the connection. An error: the values do not fit, and nothing
+    /// was handed over.
+    pub(crate) fn send<R>(&mut self, cache: &mut Cache, send: impl FnOnce(Request<'_>) -> R) -> Result<R, Error> {
+        let Statement { sql, asked, .. } = &self.statement;
+        let Asked::Typed { parameters, types, keep, look_up } = asked else {
+            self.state = State::Running(None);
+            return Ok(send(if self.statement.copies_in() { Request::CopyIn(sql) } else { Request::Query(sql) }));
+        };
+        self.alone |= !keep || cache.is_off();
+        let ready = match &self.state {
+            State::Ready(prepared) => Some(prepared.clone()),
+            _ if self.alone => None,
+            _ => cache.find(sql, types),
+        };
+        let Some(prepared) = ready else {
+            let (name, closing) = if self.alone { Default::default() } else { cache.begin() };
+            let mut steps: Vec<_> = closing.iter().map(|name| Step::CloseStatement(name)).collect();
+            steps.push(Step::Parse { name: &name, sql, types });
+            steps.push(Step::DescribeStatement(&name));
+            let sent = send(Request::Steps { steps: &steps, end: End::Sync });
+            self.state = State::Preparing { name, types: Box::default(), described: None };
+            return Ok(sent);
+        };
+        let prepared = cache.with_types(sql, types, prepared);
+        let encoded = parameters.encode(&prepared.types);
+        if let Some(types) = self.missing(&prepared, *look_up, encoded.is_err(), cache) {
+            self.asked = true;
+            let sent = send(Request::Query(&question(&types)));
+            let (answer, error) = Default::default();
+            self.state = State::Asking(Box::new(Question { prepared, types, answer, error }));
+            return Ok(sent);
+        }
+        let encoded = encoded?;
+        let parameters = encoded.parameters();
+        let bind =
+            Step::Bind { portal: "", statement: &prepared.name, parameters: &parameters, results: &prepared.formats };
+        let execute = Step::Execute { portal: "", rows: 0 };
+        // One without a name is another one by now, if another request came between.
+        let parse = Step::Parse { name: "", sql, types };
+        let steps = [parse, bind, execute];
+        let steps = if prepared.name.is_empty() { &steps[..] } else { &steps[1..] };
+        let sent = send(Request::Steps { steps, end: End::Sync });
+        self.state = State::Running(Some(prepared));
+        Ok(sent)
+    }
+
+    /// The types that have to be looked up before it can run, once. `refused`: its values do not fit what is known of them.
+    fn missing(&self, prepared: &Prepared, look_up: LookUp, refused: bool, cache: &Cache) -> Option<Vec<u32>> {
+        let own = &prepared.own;
+        if own.all.is_empty() || self.asked || look_up == LookUp::Never || cache.types().is_barren() {
+            return None;
+        }
+        // What is text is taken by every type: nobody has to know it.
+        let missing = match look_up {
+            LookUp::Anew => own.all.to_vec(),
+            _ if refused => own.all.to_vec(),
+            _ if own.missing_columns => own.missing.to_vec(),
+            _ => return None,
+        };
+        Some(missing)
+    }
+
+    /// It is being prepared: it runs with the next [`send`](Self::send).
+    pub(crate) fn is_preparing(&self) -> bool {
+        matches!(self.state, State::Preparing { .. } | State::Asking(_))
+    }
+
+    /// It is not tried again, whatever is wrong with it.
+    pub(crate) fn try_no_more(&mut self) {
+        self.tried = true;
+    }
+
+    /// The next message of what was sent. `done`: the exchange is over.
+    pub(crate) fn message(
+        &mut self,
+        message: &Message<'_>,
+        done: bool,
+        cache: &mut Cache,
+        into: &mut Collected,
+    ) -> Result<Then, Stopped> {
+        let mut flow = Flow::Continue;
+        match (&mut self.state, message) {
+            (_, Message::Notice(_)) => flow = into.message(message)?,
+            (State::Preparing { types, .. }, Message::ParameterDescription(described)) => {
+                *types = described.oids().collect();
+            }
+            (State::Preparing { name, types, described }, Message::RowDescription(_) | Message::NoData) => {
+                let columns = match message {
+                    Message::RowDescription(described) => columns(described),
+                    _ => Arc::default(),
+                };
+                *described = Some(Prepared::new(std::mem::take(name), types, columns).into());
+            }
+            (State::Asking(question), _) if !(done && matches!(message, Message::Error(_))) => match message {
+                Message::RowDescription(described) => question.answer.describe(columns(described)),
+                Message::Row(row) => question.answer.push(row)?,
+                Message::Error(error) => question.error = Some(ServerError::new(*error)),
+                _ => {}
+            },
+            (_, Message::Error(error)) => {
+                // After a fatal one there is no connection to try on.
+                let again = !self.tried && !self.begun && !done;
+                match trouble(error).filter(|_| again) {
+                    Some(trouble) => {
+                        if trouble == Trouble::Elsewhere {
+                            cache.turn_off();
+                        }
+                        self.trouble = Some((trouble, ServerError::new(*error)));
+                    }
+                    None => drop(into.message(message)?),
+                }
+            }
+            (State::Running(_), Message::Ready(_)) => {}
+            (State::Running(prepared), _) => {
+                if !self.begun {
+                    self.begun = true;
+                    if let Some(prepared) = prepared.as_ref().filter(|prepared| !prepared.columns.is_empty()) {
+                        flow = into.describe(&prepared.columns)?;
+                    }
+                }
+                if let Message::Complete(tag) = message {
+                    cache.did(tag.as_bytes());
+                }
+                let next = into.message(message)?;
+                flow = if flow == Flow::Continue { next } else { flow };
+            }
+            _ => {}
+        }
+        if !done {
+            return Ok(Then::More(flow));
+        }
+        let ready = match message {
+            Message::Ready(transaction) => Some(*transaction),
+            _ => None,
+        };
+        let idle = ready == Some(Transaction::Idle);
+        if idle {
+            cache.settle();
+        }
+        match self.end(cache, ready) {
+            Ok(true) => return Ok(Then::Again),
+            Ok(false) => {}
+            Err(error) => into.fail(error)?,
+        }
+        if let Some((_, error)) = self.trouble.take() {
+            self.tried = true;
+            // In a transaction everything fails from here on.
+            if idle {
+                return Ok(Then::Again);
+            }
+            into.fail(error)?;
+        }
+        if matches!(message, Message::Ready(_)) {
+            into.message(message)?;
+        }
+        Ok(Then::Done)
+    }
+
+    /// The exchange is over; `ready`: for the next. Whether there is a next. An error: the statement fails for it.
+    fn end(&mut self, cache: &mut Cache, ready: Option<Transaction>) -> Result<bool, ServerError> {
+        let Statement { sql, asked, .. } = &self.statement;
+        let Asked::Typed { types, .. } = asked else { return Ok(false) };
+        match std::mem::replace(&mut self.state, State::New) {
+            State::Preparing { described: Some(prepared), .. } => {
+                if !prepared.name.is_empty() {
+                    cache.insert(sql, types, prepared.clone());
+                }
+                self.state = State::Ready(prepared);
+            }
+            State::Preparing { name, .. } if !name.is_empty() => cache.give_up(name),
+            State::Running(Some(prepared)) if self.trouble.is_some() => cache.invalidate(sql, types, &prepared),
+            State::Asking(question) => {
+                let Some(ready) = ready else { return Ok(false) };
+                match question.error {
+                    None => {
+                        cache.types().learn(&question.types, &question.answer);
+                        if !question.answer.has(&question.types) && !self.tried {
+                            // One is gone, and perhaps there is another of its name: what was prepared with the old one is
+                            // prepared anew.
+                            cache.invalidate(sql, types, &question.prepared);
+                            (self.tried, self.asked) = (true, false);
+                            return Ok(true);
+                        }
+                    }
+                    // It is like PostgreSQL, but has other catalogues: values travel as text there.
+                    Some(error) if ready == Transaction::Idle && is_about_catalogues(&error) => cache.types().give_up(),
+                    Some(error) => return Err(error),
+                }
+                self.state = State::Ready(question.prepared);
+            }
+            _ => {}
+        }
+        Ok(matches!(self.state, State::Ready(_)))
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.statement.settings
+    }
+
+    /// A body follows it.
+    pub(crate) fn copies_in(&self) -> bool {
+        self.statement.copies_in()
+    }
+
+    /// It begins anew, on another connection perhaps.
+    pub(crate) fn restart(&mut self) {
+        *self = self.statement.run();
+    }
+
+    /// Nobody waits for it any more, and no message of it is told from here on.
+    pub(crate) fn abandon(&mut self, cache: &mut Cache) {
+        match std::mem::replace(&mut self.state, State::New) {
+            State::Preparing { described: Some(prepared), .. } => cache.give_up(prepared.name.clone()),
+            State::Preparing { name, .. } => cache.give_up(name),
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("statement", &self.statement).finish_non_exhaustive()
+    }
+}
+
+/// Whether an error says that there is nothing like what was asked for: class 42 ("Syntax Error or Access Rule Violation"),
+/// and 0A.
+fn is_about_catalogues(error: &ServerError) -> bool {
+    ["42", "0A"].iter().any(|class| error.code().starts_with(class))
+}
+
+/// Whether an error is about the statement that was prepared, by the functions that say it: statements themselves can fail
+/// with the same codes.
+fn trouble(error: &ErrorRef<'_>) -> Option<Trouble> {
+    let code = std::str::from_utf8(error.code()).unwrap_or_default();
+    match (code, error.field(b'R').unwrap_or_default()) {
+        (sqlstate::FEATURE_NOT_SUPPORTED, b"RevalidateCachedQuery") => Some(Trouble::Changed),
+        (sqlstate::INVALID_SQL_STATEMENT_NAME, b"FetchPreparedStatement" | b"exec_bind_message")
+        | (sqlstate::DUPLICATE_PREPARED_STATEMENT, b"StorePreparedStatement") => Some(Trouble::Elsewhere),
+        _ => None,
+    }
+}

@@ -1,0 +1,173 @@
+//! Values that are made of others: arrays, ranges, composites, and the pairs of `hstore`. How deep they go is the depth of
+//! their types, whatever the bytes say.
+
+use std::fmt::Write;
+
+use postgres_types::{Field, Kind, Type};
+
+use super::{Reader, write};
+
+/// Dimensions that an array may have: `MAXDIM` of the server.
+const DIMENSIONS: usize = 6;
+
+pub(super) fn array(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
+    let mut reader = Reader(raw);
+    let count = usize::try_from(reader.i32()?).ok().filter(|count| *count <= DIMENSIONS)?;
+    let (_nulls, _member) = (reader.i32()?, reader.i32()?);
+    let mut sizes = Vec::with_capacity(count);
+    let mut bounds = String::new();
+    let mut plain = true;
+    for _ in 0..count {
+        let (size, lower) = (reader.i32()?, reader.i32()?);
+        sizes.push(usize::try_from(size).ok().filter(|size| *size > 0)?);
+        plain &= lower == 1;
+        let _ = write!(bounds, "[{lower}:{}]", i64::from(lower) + i64::from(size) - 1);
+    }
+    if count == 0 {
+        return reader.0.is_empty().then(|| out.push_str("{}"));
+    }
+    if !plain {
+        out.extend([&bounds, "="]);
+    }
+    members(member, &sizes, delimiter(member), &mut reader, out)?;
+    reader.0.is_empty().then_some(())
+}
+
+/// What stands between the members of an array: boxes have commas inside.
+fn delimiter(member: &Type) -> char {
+    match member.kind() {
+        Kind::Domain(base) => delimiter(base),
+        _ if *member == Type::BOX => ';',
+        _ => ',',
+    }
+}
+
+fn members(member: &Type, sizes: &[usize], delimiter: char, reader: &mut Reader<'_>, out: &mut String) -> Option<()> {
+    let (size, inner) = sizes.split_first()?;
+    out.push('{');
+    // A size that is not true ends with what came.
+    for at in 0..*size {
+        if at > 0 {
+            out.push(delimiter);
+        }
+        if !inner.is_empty() {
+            members(member, inner, delimiter, reader, out)?;
+            continue;
+        }
+        let Some(raw) = reader.value()? else {
+            out.push_str("NULL");
+            continue;
+        };
+        let mut text = String::new();
+        write(member, raw, &mut text)?;
+        let special = |c: char| matches!(c, '{' | '}' | '"' | '\\') || c == delimiter || is_space(c);
+        if text.is_empty() || text.eq_ignore_ascii_case("null") || text.contains(special) {
+            quote(&text, "\\", out);
+        } else {
+            out.push_str(&text);
+        }
+    }
+    out.push('}');
+    Some(())
+}
+
+fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\x0b'
+}
+
+/// In quotes; a quote inside has `escape` before it, or itself for a range.
+fn quote(text: &str, escape: &str, out: &mut String) {
+    out.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' if escape.is_empty() => out.push('"'),
+            '"' => out.push_str(escape),
+            '\\' => out.push('\\'),
+            _ => {}
+        }
+        out.push(letter);
+    }
+    out.push('"');
+}
+
+/// Flags (empty, lower and upper bound inclusive, infinite), and the bounds that there are.
+pub(super) fn range(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
+    let mut reader = Reader(raw);
+    let [flags] = reader.take()?;
+    if flags & 1 != 0 {
+        out.push_str("empty");
+        return Some(());
+    }
+    out.push(if flags & 2 != 0 { '[' } else { '(' });
+    for (infinite, end) in [(8, ","), (16, if flags & 4 != 0 { "]" } else { ")" })] {
+        if flags & infinite == 0 {
+            let mut text = String::new();
+            write(member, reader.value()??, &mut text)?;
+            let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | '[' | ']' | ',') || is_space(c);
+            if text.is_empty() || text.contains(special) {
+                quote(&text, "", out);
+            } else {
+                out.push_str(&text);
+            }
+        }
+        out.push_str(end);
+    }
+    reader.0.is_empty().then_some(())
+}
+
+/// How many ranges, and those, each with its length before it.
+pub(super) fn multirange(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
+    let mut reader = Reader(raw);
+    out.push('{');
+    for at in 0..reader.i32()? {
+        if at > 0 {
+            out.push(',');
+        }
+        range(member, reader.value()??, out)?;
+    }
+    out.push('}');
+    reader.0.is_empty().then_some(())
+}
+
+/// How many fields, and those, each with the number of its type and its length before it. NULL is nothing at all.
+pub(super) fn composite(fields: &[Field], raw: &[u8], out: &mut String) -> Option<()> {
+    let mut reader = Reader(raw);
+    // It may have been changed since it was looked up.
+    if usize::try_from(reader.i32()?).ok()? != fields.len() {
+        return None;
+    }
+    out.push('(');
+    for (at, field) in fields.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        if reader.take().map(u32::from_be_bytes)? != field.type_().oid() {
+            return None;
+        }
+        let Some(raw) = reader.value()? else { continue };
+        let mut text = String::new();
+        write(field.type_(), raw, &mut text)?;
+        let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || is_space(c);
+        if text.is_empty() || text.contains(special) {
+            quote(&text, "", out);
+        } else {
+            out.push_str(&text);
+        }
+    }
+    out.push(')');
+    reader.0.is_empty().then_some(())
+}
+
+/// How many pairs, and those: a key, and a value or NULL.
+pub(super) fn hstore(reader: &mut Reader<'_>, out: &mut String) -> Option<()> {
+    for at in 0..reader.i32()? {
+        out.push_str(if at > 0 { ", " } else { "" });
+        quote(std::str::from_utf8(reader.value()??).ok()?, "\\", out);
+        out.push_str("=>");
+        match reader.value()? {
+            Some(value) => quote(std::str::from_utf8(value).ok()?, "\\", out),
+            None => out.push_str("NULL"),
+        }
+    }
+    reader.0.is_empty().then_some(())
+}

@@ -1,0 +1,362 @@
+//! Types that users made, on a real server: as types of Rust in both directions, whatever is between, and however they are
+//! changed meanwhile.
+
+#![cfg(feature = "postgres")]
+
+mod support;
+
+use std::collections::HashMap;
+
+use aquests::postgres::types::{FromSql, Kind, ToSql};
+use aquests::postgres::{LookUp, Postgres, Results, Transaction, sqlstate};
+use aquests::{Client, Error, ErrorKind, Outcome, Request};
+use support::{Pgbouncer, PostgresServer, must_end};
+
+#[derive(Clone, Copy, Debug, FromSql, PartialEq, ToSql)]
+#[postgres(name = "mood", rename_all = "lowercase")]
+enum Mood {
+    Happy,
+    Sad,
+}
+
+/// The same after a value was added.
+#[derive(Clone, Copy, Debug, FromSql, PartialEq, ToSql)]
+#[postgres(name = "mood", rename_all = "lowercase")]
+enum Moods {
+    Happy,
+    Sad,
+    Calm,
+}
+
+#[derive(Clone, Debug, FromSql, PartialEq, ToSql)]
+#[postgres(name = "dom")]
+struct Dom(i32);
+
+#[derive(Clone, Debug, FromSql, PartialEq, ToSql)]
+#[postgres(name = "person")]
+struct Person {
+    name: String,
+    moods: Vec<Mood>,
+    age: Option<Dom>,
+}
+
+#[derive(Clone, Debug, FromSql, PartialEq, ToSql)]
+#[postgres(name = "family")]
+struct Family {
+    members: Vec<Person>,
+}
+
+const SETUP: &str = "CREATE TYPE mood AS ENUM ('happy', 'sad'); CREATE DOMAIN dom AS int4 CHECK (VALUE > 0); \
+    CREATE TYPE person AS (name text, moods mood[], age dom); CREATE TYPE family AS (members person[]); \
+    CREATE TYPE floats AS RANGE (subtype = float8); CREATE TABLE people (it person, mood mood)";
+
+fn outcomes(client: &mut Client) -> Vec<Outcome> {
+    let mut all = Vec::new();
+    client
+        .fetch_all_with(|_, outcome| {
+            all.push(outcome);
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    all
+}
+
+#[track_caller]
+fn ask(client: &mut Client, request: impl Into<Request>) -> Results {
+    client.send(request).unwrap();
+    let mut all = outcomes(client);
+    assert_eq!(all.len(), 1, "a request has one outcome");
+    let results = all.remove(0).into_result().expect("it was answered").into_results();
+    results.into_result().expect("the server did it")
+}
+
+/// A server that writes down what it is asked.
+fn server() -> PostgresServer {
+    let server = PostgresServer::builder().config("log_statement = all").start();
+    server.psql(SETUP);
+    server.psql("GRANT ALL ON people TO PUBLIC; ALTER TYPE mood OWNER TO trust;");
+    server
+}
+
+/// How often its catalogues were asked for types.
+fn questions(server: &PostgresServer) -> usize {
+    server.log().matches("WITH RECURSIVE found").count()
+}
+
+fn at(server: &PostgresServer) -> Postgres {
+    Postgres::at(&server.address().to_string(), PostgresServer::DATABASE).user("trust", "")
+}
+
+fn anna() -> Person {
+    Person { name: "Anna \"(,)\"".to_owned(), moods: vec![Mood::Sad, Mood::Happy], age: Some(Dom(7)) }
+}
+
+#[test]
+fn types_of_ones_own_are_types_of_rust_in_both_directions() {
+    must_end(|| {
+        let server = server();
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        let results =
+            ask(&mut client, db.execute("SELECT $1::mood AS a, $2::mood[] AS b", (Mood::Sad, vec![Mood::Happy])));
+        let row = results.rows().next().unwrap();
+        assert_eq!((row.get::<Mood>("a"), row.get::<Vec<Mood>>("b")), (Mood::Sad, vec![Mood::Happy]));
+        assert_eq!((row.get::<String>("a"), row.text("b").as_deref()), ("sad".to_owned(), Some("{happy}")));
+        assert_eq!(row.get::<Vec<String>>("b"), ["happy"], "labels are text");
+        assert_eq!(row.columns()[0].type_().kind(), &Kind::Enum(vec!["happy".to_owned(), "sad".to_owned()]));
+        let nobody = Person { name: String::new(), moods: Vec::new(), age: None };
+        let family = Family { members: vec![anna(), nobody.clone()] };
+        let sql = "SELECT $1::person AS person, $2::family AS family, ARRAY[$1::person, NULL] AS some";
+        let results = ask(&mut client, db.execute(sql, (anna(), family.clone())));
+        let row = results.rows().next().unwrap();
+        assert_eq!((row.get::<Person>("person"), row.get::<Family>("family")), (anna(), family));
+        assert_eq!(row.get::<Vec<Option<Person>>>("some"), [Some(anna()), None]);
+        assert_eq!(row.text("person").as_deref(), Some(r#"("Anna ""(,)""","{sad,happy}",7)"#));
+        assert_eq!(row.get::<String>("person"), row.text("person").unwrap());
+        // A domain is a type of its own, or what it is made from.
+        let sql = "SELECT $1::dom AS a, $2::dom AS b, $3::dom[] AS c, $4::mood = ANY($5::mood[]) AS d";
+        let values = (Dom(1), 2_i32, vec![3_i32], "sad", vec!["sad", "happy"]);
+        let results = ask(&mut client, db.execute(sql, values));
+        let row = results.rows().next().unwrap();
+        assert_eq!((row.get::<i32>("a"), row.get::<i32>("b")), (1, 2));
+        assert_eq!(
+            (row.get::<Vec<i32>>("c"), row.get::<Vec<Dom>>("c"), row.get::<bool>("d")),
+            (vec![3], vec![Dom(3)], true)
+        );
+        let results =
+            ask(&mut client, db.execute("SELECT floats(1.5, 2) AS r, floats_multirange(floats(1, 2)) AS m", ()));
+        let row = results.rows().next().unwrap();
+        assert_eq!((row.text("r").as_deref(), row.text("m").as_deref()), (Some("[1.5,2)"), Some("{[1,2)}")));
+        assert!(matches!(row.columns()[0].type_().kind(), Kind::Range(_)), "{:?}", row.columns());
+        assert!(matches!(row.columns()[1].type_().kind(), Kind::Multirange(_)), "{:?}", row.columns());
+        // A row of a table, and one of the catalogues.
+        ask(&mut client, db.execute("INSERT INTO people VALUES ($1, $2)", (anna(), Mood::Happy)));
+        let results = ask(&mut client, db.execute("SELECT people, (SELECT t FROM pg_type t LIMIT 1) FROM people", ()));
+        let Kind::Composite(fields) = results.sets()[0].columns()[0].type_().kind() else { panic!("{results:?}") };
+        assert_eq!(fields.iter().map(|field| field.name()).collect::<Vec<_>>(), ["it", "mood"]);
+    });
+}
+
+#[test]
+fn what_extensions_bring_is_a_type_of_rust_too() {
+    must_end(|| {
+        let server = server();
+        server.psql("CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE EXTENSION ltree;");
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        let pairs = HashMap::from([("a".to_owned(), Some("1".to_owned())), ("b \"".to_owned(), None)]);
+        let sql = "SELECT $1::hstore AS pairs, $2::citext AS word, $3::ltree AS path, 'a.*'::lquery AS some";
+        let results = ask(&mut client, db.execute(sql, (pairs.clone(), "Abc", "a.b")));
+        let row = results.rows().next().unwrap();
+        assert_eq!(row.get::<HashMap<String, Option<String>>>("pairs"), pairs);
+        assert_eq!((row.get::<String>("word"), row.get::<String>("path")), ("Abc".to_owned(), "a.b".to_owned()));
+        assert_eq!(row.get::<String>("some"), "a.*");
+        let text = ask(&mut client, db.query("SELECT 'a=>1, \"b \\\"\"=>NULL'::hstore AS pairs"));
+        assert_eq!(row.text("pairs"), text.rows().next().unwrap().text("pairs"));
+    });
+}
+
+#[test]
+fn types_are_looked_up_once_for_all_connections_to_a_database() {
+    must_end(|| {
+        let server = server();
+        let mut client = Client::builder().workers(4).build().unwrap();
+        let db = at(&server);
+        ask(&mut client, db.execute("SELECT 1 + $1::int4 AS n, $2::int4multirange", (1, "{}")));
+        assert_eq!(questions(&server), 0, "these are built in");
+        ask(&mut client, db.execute("SELECT $1::mood IS NULL", ("happy",)));
+        assert_eq!(questions(&server), 0, "text is taken by every type");
+        ask(&mut client, db.query("SELECT 'happy'::mood"));
+        ask(&mut client, db.execute("SELECT 'happy'::mood", ()).look_up(LookUp::Never));
+        assert_eq!(questions(&server), 0, "nobody wants to know");
+        ask(&mut client, db.execute("SELECT it, mood FROM people", ()));
+        assert_eq!(questions(&server), 1);
+        for number in 0..200 {
+            let mood = if number % 2 == 0 { Mood::Happy } else { Mood::Sad };
+            client.send(db.execute(format!("SELECT $1::mood, {}", number % 7), (mood,))).unwrap();
+        }
+        for (number, outcome) in outcomes(&mut client).into_iter().enumerate() {
+            let results = outcome.into_result().unwrap().into_results();
+            assert!(results.rows().next().is_some(), "number {number}: {results:?}");
+        }
+        assert_eq!(questions(&server), 1, "other statements and other connections know it by then");
+        assert!(server.backends() > 1, "they were not all on one");
+        let session = client.open(&db).unwrap();
+        session.send(db.execute("SELECT it FROM people", ())).unwrap();
+        assert!(outcomes(&mut client)[0].response().is_some());
+        assert_eq!(questions(&server), 1);
+    });
+}
+
+#[test]
+fn statements_of_a_session_keep_their_order_while_types_are_looked_up() {
+    must_end(|| {
+        let server = server();
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        let session = client.open(&db).unwrap();
+        let insert = |mood: Mood| db.execute("INSERT INTO people (mood) VALUES ($1) RETURNING mood", (mood,));
+        session.send(db.query("BEGIN")).unwrap();
+        session.send(insert(Mood::Happy)).unwrap();
+        session.send(db.execute("SELECT count(*) FROM people", ())).unwrap();
+        session.send(insert(Mood::Sad)).unwrap();
+        session.send(db.query("SAVEPOINT here")).unwrap();
+        session.send(db.execute("SELECT it, count(*) FROM people GROUP BY it", ())).unwrap();
+        session.send(db.query("ROLLBACK")).unwrap();
+        session.send(db.execute("SELECT count(*) FROM people", ())).unwrap();
+        let all = outcomes(&mut client);
+        let told: Vec<String> = all
+            .iter()
+            .map(|outcome| {
+                let results = outcome.response().unwrap_or_else(|| panic!("{outcome}")).results().unwrap();
+                assert!(results.error().is_none(), "{results:?}");
+                results.rows().next().map_or(String::new(), |row| row.values().last().unwrap().to_string())
+            })
+            .collect();
+        assert_eq!(told, ["", "happy", "1", "sad", "", "2", "", "0"]);
+        assert_eq!(questions(&server), 2, "for the mood, and then for the person");
+    });
+}
+
+#[test]
+fn in_a_failed_transaction_nothing_can_be_asked_and_each_has_its_outcome() {
+    must_end(|| {
+        let server = server();
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        let session = client.open(&db).unwrap();
+        let select = || db.execute("SELECT $1::mood AS mood", (Mood::Sad,));
+        session.send(db.query("BEGIN; SELECT 1 / 0")).unwrap();
+        session.send(select()).unwrap();
+        session.send(db.query("ROLLBACK")).unwrap();
+        session.send(select()).unwrap();
+        let all = outcomes(&mut client);
+        let results = |at: usize| all[at].response().unwrap_or_else(|| panic!("{}", all[at])).results().unwrap();
+        assert_eq!((all.len(), results(0).transaction()), (4, Transaction::Failed));
+        assert_eq!(results(1).error().unwrap().code(), sqlstate::IN_FAILED_SQL_TRANSACTION);
+        assert_eq!(results(3).rows().next().unwrap().get::<Mood>(0), Mood::Sad);
+        // It is prepared, its type is not known, and the transaction fails before anybody wants to know.
+        server.psql("CREATE TYPE other AS ENUM ('a');");
+        let other = |look_up| db.execute("SELECT 'a'::other AS it", ()).look_up(look_up);
+        session.send(other(LookUp::Never)).unwrap();
+        session.send(db.query("BEGIN; SELECT 1 / 0")).unwrap();
+        session.send(other(LookUp::Once)).unwrap();
+        session.send(db.query("ROLLBACK")).unwrap();
+        session.send(other(LookUp::Once)).unwrap();
+        let all = outcomes(&mut client);
+        let results = |at: usize| all[at].response().unwrap_or_else(|| panic!("{}", all[at])).results().unwrap();
+        assert_eq!(results(2).error().unwrap().code(), sqlstate::IN_FAILED_SQL_TRANSACTION);
+        assert_eq!(results(4).rows().next().unwrap().columns()[0].type_().name(), "other");
+    });
+}
+
+#[test]
+fn a_type_that_is_altered_or_made_again_is_what_it_is_now() {
+    must_end(|| {
+        let server = server();
+        let mut client = Client::builder().workers(2).build().unwrap();
+        let db = at(&server);
+        let select = |look_up| db.execute("SELECT $1::mood AS mood", ("sad",)).look_up(look_up);
+        let first = |results: &Results| results.sets()[0].columns()[0].type_().clone();
+        let before = first(&ask(&mut client, select(LookUp::Once)));
+        assert_eq!(before.kind(), &Kind::Enum(vec!["happy".to_owned(), "sad".to_owned()]));
+        // By us.
+        ask(&mut client, db.query("ALTER TYPE mood ADD VALUE 'calm'"));
+        let results = ask(&mut client, db.execute("SELECT $1::mood AS mood", (Moods::Calm,)));
+        assert_eq!(results.rows().next().unwrap().get::<Moods>(0), Moods::Calm);
+        // By others: values that do not fit have it looked up, and who asks for it.
+        server.psql("ALTER TYPE mood RENAME VALUE 'calm' TO 'quiet';");
+        let results = ask(&mut client, select(LookUp::Once));
+        assert_eq!(results.rows().next().unwrap().get::<Moods>(0), Moods::Sad, "it is as it was looked up");
+        let results = ask(&mut client, select(LookUp::Anew));
+        let Kind::Enum(labels) = first(&results).kind().clone() else { panic!("{results:?}") };
+        assert_eq!(labels, ["happy", "sad", "quiet"]);
+        server.psql("ALTER TYPE mood RENAME VALUE 'quiet' TO 'calm';");
+        let results = ask(&mut client, db.execute("SELECT $1::mood AS mood", (Moods::Calm,)));
+        assert_eq!(results.rows().next().unwrap().get::<Moods>(0), Moods::Calm);
+        // Another type of that name, under another number: the statement was prepared for the one that is gone.
+        server.psql("DROP TYPE mood CASCADE; CREATE TYPE mood AS ENUM ('sad', 'happy');");
+        let statements =
+            [db.execute("SELECT $1::mood AS mood", (Mood::Sad,)), db.execute("SELECT 'sad'::mood AS mood", ())];
+        for statement in statements {
+            let results = ask(&mut client, statement);
+            assert_eq!(results.rows().next().unwrap().get::<Mood>(0), Mood::Sad);
+            assert_ne!(first(&results).oid(), before.oid());
+        }
+    });
+}
+
+#[test]
+fn behind_a_pooler_of_transactions_types_are_what_they_are() {
+    must_end(|| {
+        let server = server();
+        let pooler = Pgbouncer::before(&server, "default_pool_size = 2");
+        let mut client = Client::builder().workers(3).build().unwrap();
+        let db = Postgres::at(&pooler.address().to_string(), PostgresServer::DATABASE);
+        let db = db.user("trust", PostgresServer::PASSWORD);
+        for round in 0..30 {
+            let mood = if round % 2 == 0 { Mood::Happy } else { Mood::Sad };
+            client.send(db.execute("SELECT $1::mood AS mood, $2::person AS person", (mood, anna()))).unwrap();
+        }
+        let all = outcomes(&mut client);
+        assert_eq!(all.len(), 30);
+        for outcome in all {
+            let results = outcome.into_result().unwrap().into_results().into_result().unwrap();
+            assert_eq!(results.rows().next().unwrap().get::<Person>("person"), anna());
+        }
+        // In a transaction a name that another client has at the server cannot be made good.
+        let db = db.prepared(0);
+        let session = client.open(&db).unwrap();
+        session.send(db.query("BEGIN")).unwrap();
+        session.send(db.execute("SELECT ARRAY[$1::mood] AS moods", (Mood::Sad,))).unwrap();
+        session.send(db.query("COMMIT")).unwrap();
+        let all = outcomes(&mut client);
+        let results = all[1].response().unwrap_or_else(|| panic!("{}", all[1])).results().unwrap();
+        let row = results.rows().next().unwrap_or_else(|| panic!("{results:?}"));
+        assert_eq!(row.get::<Vec<Mood>>(0), [Mood::Sad]);
+    });
+}
+
+#[test]
+fn where_the_catalogues_cannot_be_read_values_travel_as_text() {
+    must_end(|| {
+        let server = server();
+        server.psql("REVOKE SELECT ON pg_catalog.pg_enum FROM PUBLIC;");
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        let results = ask(&mut client, db.execute("SELECT $1::mood AS mood", ("sad",)));
+        assert_eq!(results.rows().next().unwrap().get::<String>(0), "sad");
+        client.send(db.execute("SELECT $1::mood AS mood", (Mood::Sad,))).unwrap();
+        let all = outcomes(&mut client);
+        let error = all[0].error().unwrap();
+        assert_eq!((all.len(), error.kind()), (1, ErrorKind::InvalidRequest), "{error}");
+        // Inside of a transaction the question ends it, which is told.
+        let mut client = Client::new().unwrap();
+        let session = client.open(&db).unwrap();
+        session.send(db.query("BEGIN")).unwrap();
+        session.send(db.execute("SELECT 'sad'::mood AS mood", ())).unwrap();
+        session.send(db.query("ROLLBACK")).unwrap();
+        let all = outcomes(&mut client);
+        assert_eq!(all.len(), 3);
+        let results = all[1].response().unwrap().results().unwrap();
+        assert_eq!(results.error().unwrap().code(), sqlstate::INSUFFICIENT_PRIVILEGE);
+        assert_eq!(results.transaction(), Transaction::Failed);
+    });
+}
+
+#[test]
+fn a_look_up_that_does_not_end_ends_with_its_request() {
+    must_end(|| {
+        let server = server();
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        // Whoever alters a catalogue lets nobody read it.
+        let lock = client.open(db.clone().user("postgres", "")).unwrap();
+        let admin = db.clone().user("postgres", "");
+        lock.send(admin.query("BEGIN; LOCK TABLE pg_catalog.pg_enum IN ACCESS EXCLUSIVE MODE")).unwrap();
+        assert!(outcomes(&mut client)[0].response().is_some());
+        let slow = Request::from(db.execute("SELECT 'sad'::text::mood AS mood", ()));
+        client.send(slow.timeout(std::time::Duration::from_millis(300))).unwrap();
+        let all = outcomes(&mut client);
+        assert_eq!(all.len(), 1, "a request has one outcome");
+        assert!(matches!(all[0].error().map(Error::kind), Some(ErrorKind::Timeout(_))), "{}", all[0]);
+        lock.send(admin.query("ROLLBACK")).unwrap();
+        outcomes(&mut client);
+        let results = ask(&mut client, db.execute("SELECT 'sad'::text::mood AS mood", ()));
+        assert_eq!(results.rows().next().unwrap().get::<Mood>(0), Mood::Sad);
+    });
+}
