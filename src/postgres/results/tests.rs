@@ -143,7 +143,8 @@ fn parts_are_told_in_their_order_and_not_kept() {
     });
     let mut collected = Collected::new(1_000);
     collected.set_taker(Taker::Parts(on_part));
-    let floods = [texts(&[&"x".repeat(900)]), message(b'd', &[b'y'; 900])];
+    // Small messages of COPY are told together.
+    let floods = [texts(&[&"x".repeat(900)]), message(b'd', &[b'y'; 1_100])];
     let bytes = [
         described(&[("a", 25, 0)]),
         complete("SELECT 0"),
@@ -161,7 +162,7 @@ fn parts_are_told_in_their_order_and_not_kept() {
     ];
     tell(&bytes.concat(), |message| assert_eq!(collected.message(&message).unwrap(), Flow::Continue));
     let told: Vec<String> = receiver.try_iter().collect();
-    let (row, notice, copied) = ("x".repeat(900), "z".repeat(900), format!("copied {}", "y".repeat(900)));
+    let (row, notice, copied) = ("x".repeat(900), "z".repeat(900), format!("copied {}", "y".repeat(1_100)));
     let expected =
         ["a", "(SELECT 0)", "b", "1", &row, &row, "(SELECT 3)", "()", &notice, &notice, &copied, &copied, "(COPY 2)"]
             .map(str::to_owned);
