@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aquests::load::{Control, Plan, run};
-use aquests::{Client, Error, Flow, Form, Handle, Request};
-use support::{FAULTS, Nginx, Peer, raise_open_files, resident_memory};
+use aquests::load::{Control, Mode, Plan, run};
+use aquests::postgres::Postgres;
+use aquests::redis::Redis;
+use aquests::{Client, Error, ErrorKind, Flow, Form, Handle, Outcome, Request};
+use support::{FAULTS, Nginx, Peer, PostgresServer, RedisServer, raise_open_files, resident_memory};
 
 /// Memory may move by this much after a fifth of the time: allocators keep and give back as they like.
 const GROWTH: u64 = 4 << 20;
@@ -120,6 +122,128 @@ fn memory_and_open_files_stay_as_they_are() {
         assert_eq!(report.requests(), count);
     };
     assert_flat("streamed bodies under faults", streams);
+    databases();
+}
+
+/// Servers that are restarted and hang up on their clients, again and again, until the work is over.
+fn trouble<S: Send + 'static>(server: S, make: impl Fn(&mut S, u64) + Send + 'static) -> impl FnOnce() {
+    let over = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&over);
+    let troubled = thread::spawn(move || {
+        let mut server = server;
+        for number in 0.. {
+            thread::sleep(Duration::from_millis(500));
+            if ended.load(Ordering::SeqCst) {
+                return;
+            }
+            make(&mut server, number);
+        }
+    });
+    move || {
+        over.store(true, Ordering::SeqCst);
+        troubled.join().expect("the server comes back");
+    }
+}
+
+/// Every tenth time it is restarted, and crashes in between; else its clients are told to go.
+fn troubled_postgres(server: PostgresServer) -> impl FnOnce() {
+    trouble(server, |server, number| match number % 10 {
+        4 => {
+            server.kill();
+            server.restart();
+        }
+        9 => server.restart(),
+        _ => drop(server.terminate_backends()),
+    })
+}
+
+fn troubled_redis(server: RedisServer) -> impl FnOnce() {
+    trouble(server, |server, number| match number % 10 {
+        4 => {
+            server.kill();
+            server.restart();
+        }
+        9 => server.restart(),
+        _ => drop(server.cli(&["CLIENT", "KILL", "TYPE", "normal"])),
+    })
+}
+
+fn databases() {
+    let start = || {
+        let server = PostgresServer::start();
+        let db = Postgres::at(&server.address().to_string(), PostgresServer::DATABASE).user("trust", "");
+        (server, db)
+    };
+    let (server, db) = start();
+    let plan = |db: &Postgres| Plan::postgres(db, "SELECT $1::int + 1", ["{seq}"], Mode::Prepared).unwrap();
+    assert_flat("a load of PostgreSQL", load(plan(&db).connections(20).depth(8)));
+    let plan = plan(&db).connections(10).depth(4).rate(2_000.0);
+    assert_flat("a load of PostgreSQL whose server hangs up", move |time| {
+        let over = troubled_postgres(server);
+        load(plan)(time);
+        over();
+    });
+
+    let server = RedisServer::start();
+    let db = Redis::at(&server.address().to_string());
+    let plan = Plan::redis(&db, ["SET", "key:{rand:1:1000}", "{bytes:64}"]).unwrap();
+    assert_flat("a load of Redis", load(plan.clone().connections(50).depth(16)));
+    let plan = plan.connections(10).depth(4).rate(2_000.0);
+    assert_flat("a load of Redis whose server hangs up", move |time| {
+        let over = troubled_redis(server);
+        load(plan)(time);
+        over();
+    });
+
+    let (postgres, sql) = start();
+    let redis = RedisServer::start();
+    let words = Redis::at(&redis.address().to_string());
+    assert_flat("a client of both, whose servers hang up", move |time| {
+        let over = (troubled_postgres(postgres), troubled_redis(redis));
+        let mut client = Client::builder().workers(20).timeout(Duration::from_secs(5)).build().unwrap();
+        let (start, mut number) = (Instant::now(), 0u64);
+        client.source(std::iter::from_fn(move || {
+            number += 1;
+            (start.elapsed() < time).then(|| asked(&sql, &words, number))
+        }));
+        let (mut count, mut answered) = (0, 0);
+        let report = client
+            .fetch_all_with(|_, outcome: Outcome| {
+                count += 1;
+                match outcome.error() {
+                    None => answered += 1,
+                    Some(error) => {
+                        let kind = error.kind();
+                        let gone = matches!(kind, ErrorKind::Closed | ErrorKind::Connect | ErrorKind::Io);
+                        assert!(gone || kind == ErrorKind::Refused, "{error}");
+                    }
+                }
+                Ok::<_, Error>(())
+            })
+            .expect("the loop works");
+        println!("{report}");
+        assert_eq!(report.requests(), count);
+        assert!(answered > count / 2, "{answered} of {count} were answered");
+        over.0();
+        over.1();
+    });
+}
+
+/// Statements and commands of every kind.
+fn asked(sql: &Postgres, words: &Redis, number: u64) -> Request {
+    match number % 8 {
+        0 => sql.query(format!("SELECT {number}; SELECT repeat('x', 1000) FROM generate_series(1, 10)")).into(),
+        1 => sql.execute("SELECT $1::int8 + 1", (number as i64,)).into(),
+        // Another text for each of many: more than are kept prepared.
+        2 => sql.execute(format!("SELECT $1::int8 + {}", number % 997), (number as i64,)).into(),
+        3 => {
+            Request::from(sql.query("COPY (SELECT repeat('x', 100) FROM generate_series(1, 100)) TO STDOUT")).discard()
+        }
+        4 => words.batch().add(words.incr("n")).add(words.get("key")).into(),
+        5 => words.transaction().add(words.incr("n")).add(words.set("key", number)).into(),
+        6 => words.set(format!("key:{}", number % 100), vec![b'x'; 1_000]).into(),
+        _ => words.get(format!("key:{}", number % 100)).into(),
+    }
 }
 
 /// Bodies from every kind of source, to every kind of sink.
