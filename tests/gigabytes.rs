@@ -62,7 +62,8 @@ fn a_gigabyte_goes_each_way_in_flat_memory() {
         assert_eq!((response.received(), seen.load(Ordering::Relaxed)), (GIB, GIB / LINE));
         assert!(grown < GROWTH, "memory grew by {grown} bytes");
 
-        let copy = Request::from(db.copy_in("COPY t FROM STDIN WHERE word = ''")).body_reader(Lines(0), Some(GIB));
+        let copy =
+            Request::from(db.copy_in("COPY t FROM STDIN WHERE word = ''")).body_reader(Lines(0).take(GIB), Some(GIB));
         let (response, grown) = fetch(&mut client, "COPY in", copy);
         assert_eq!(response.results().unwrap().affected(), 0, "it was read, and no line is empty");
         assert!(grown < GROWTH, "memory grew by {grown} bytes");
