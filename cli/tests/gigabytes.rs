@@ -20,7 +20,7 @@ const GIB: usize = 1 << 30;
 /// Bytes of a line with its end: 2^20 of them are a gigabyte.
 const LINE: usize = 1 << 10;
 /// What the whole process may hold at its peak.
-const MOST: u64 = 40 << 20;
+const MOST: u64 = 16 << 20;
 
 /// Waits for its end; returns the most that it held in memory.
 fn end(what: &str, mut child: Child, start: Instant) -> u64 {
