@@ -101,6 +101,9 @@ impl Postgres {
     /// The other direction needs no word of its own: what `COPY … TO STDOUT` brings to a [`query`](Self::query) goes to
     /// [`Request::on_chunk`](crate::Request::on_chunk) or [`Request::to_file`](crate::Request::to_file), piece by piece
     /// and cut anywhere, or else is kept as [`ResultSet::copied`](super::ResultSet::copied).
+    ///
+    /// In the binary format, [`BinaryCopyBody`](super::BinaryCopyBody) and [`BinaryCopyWriter`](super::BinaryCopyWriter) make
+    /// the body from values, and [`BinaryCopyReader`](super::BinaryCopyReader) makes rows of what comes.
     pub fn copy_in(&self, sql: impl Into<String>) -> Statement {
         Statement { settings: self.settings().clone(), sql: sql.into().into(), asked: Asked::CopyIn }
     }
