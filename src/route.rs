@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "postgres")]
 use crate::postgres;
-use crate::reactor::Address;
+use crate::reactor::{Address, Reason};
 #[cfg(feature = "redis")]
 use crate::redis;
 use crate::url::Url;
@@ -144,6 +144,15 @@ impl Dialect {
     #[cfg(feature = "http2")]
     pub(crate) fn is_http2(&self) -> bool {
         matches!(self, Dialect::Http { versions: Versions::Http2, .. })
+    }
+
+    /// Why a connection came to nothing before anything was said on it, in words.
+    pub(crate) fn explain(&self, reason: &Reason) -> String {
+        match self {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres(settings, _) => settings.explain(reason),
+            _ => reason.to_string(),
+        }
     }
 
     /// TLS comes before the first byte, with these protocols offered.

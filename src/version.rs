@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "postgres")]
+use crate::protocols::postgres;
 #[cfg(feature = "redis")]
 use crate::protocols::redis;
 use crate::protocols::{Established, semantics};
@@ -21,13 +23,22 @@ pub enum Version {
     /// Version 3 of the protocol of Redis.
     Resp3,
     /// Version 3.0 of the protocol of PostgreSQL.
-    Postgres3,
+    Postgres30,
+    /// Version 3.2 of the protocol of PostgreSQL.
+    Postgres32,
 }
 
 impl Version {
     /// All of them, in their order.
-    pub(crate) const ALL: [Version; 6] =
-        [Version::Http10, Version::Http11, Version::Http2, Version::Resp2, Version::Resp3, Version::Postgres3];
+    pub(crate) const ALL: [Version; 7] = [
+        Version::Http10,
+        Version::Http11,
+        Version::Http2,
+        Version::Resp2,
+        Version::Resp3,
+        Version::Postgres30,
+        Version::Postgres32,
+    ];
 }
 
 impl From<semantics::Version> for Version {
@@ -50,6 +61,16 @@ impl From<redis::Version> for Version {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<postgres::ProtocolVersion> for Version {
+    fn from(version: postgres::ProtocolVersion) -> Self {
+        match version {
+            postgres::ProtocolVersion::V3_2 => Version::Postgres32,
+            _ => Version::Postgres30,
+        }
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -58,7 +79,8 @@ impl fmt::Display for Version {
             Version::Http2 => "HTTP/2.0",
             Version::Resp2 => "RESP2",
             Version::Resp3 => "RESP3",
-            Version::Postgres3 => "PostgreSQL 3.0",
+            Version::Postgres30 => "PostgreSQL 3.0",
+            Version::Postgres32 => "PostgreSQL 3.2",
         })
     }
 }

@@ -77,7 +77,6 @@ impl Wire {
     }
 }
 
-#[cfg(any(feature = "load", feature = "redis"))]
 impl Wire {
     /// The version that is spoken, where that is known to nobody but the machine.
     pub(crate) fn version(&self) -> Option<crate::version::Version> {
@@ -85,7 +84,7 @@ impl Wire {
             #[cfg(feature = "redis")]
             Wire::Redis(machine) => Some(machine.version().into()),
             #[cfg(feature = "postgres")]
-            Wire::Postgres(_) => Some(crate::version::Version::Postgres3),
+            Wire::Postgres(machine) => Some(machine.version().into()),
             _ => None,
         }
     }

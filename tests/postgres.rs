@@ -44,7 +44,7 @@ fn statements_bring_rows_as_types_of_rust() {
         assert_eq!(results.sets().len(), 2, "what came before it is kept");
         assert_eq!(results.sets()[1].row(0).unwrap().get::<i32>(0), 3);
         assert_eq!(results.error().unwrap().code(), sqlstate::UNDEFINED_COLUMN);
-        assert_eq!((first.status().as_u16(), &*first.reason(), first.version()), (500, "42703", Version::Postgres3));
+        assert_eq!((first.status().as_u16(), &*first.reason(), first.version()), (500, "42703", Version::Postgres30));
         for (number, outcome) in (0i64..5).zip(&all[1..6]) {
             let response = outcome.response().unwrap();
             let row = response.rows().next().unwrap();

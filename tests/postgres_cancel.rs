@@ -138,3 +138,46 @@ fn a_server_that_does_not_listen_any_more_keeps_nobody_waiting() {
         assert_eq!(all.len(), 1, "{all:?}");
     });
 }
+
+#[test]
+fn a_statement_that_is_interrupted_is_answered_by_its_server() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        let mut client = Client::new().unwrap();
+        let db = at(&server);
+        let code = |outcome: &Outcome| {
+            let response = outcome.response().unwrap_or_else(|| panic!("{outcome}"));
+            response.results().unwrap().error().map_or("", |error| error.code()).to_owned()
+        };
+        // On a connection of everybody: nothing else goes there any more, and nobody else is hit.
+        for round in 0..3 {
+            let id = client.send(db.execute("SELECT pg_sleep(1000)", ())).unwrap();
+            turn_until(&mut client, &server, LONG, 1);
+            assert!(client.interrupt(id));
+            client.send(db.query("SELECT 1")).unwrap();
+            let all = outcomes(&mut client);
+            assert_eq!(all.iter().map(code).collect::<Vec<_>>(), ["57014", ""], "round {round}");
+        }
+        assert_eq!(stopped(&server), 3);
+        // On that of a session, whose transaction lives on as the server has it; from another thread.
+        let session = client.open(&db).unwrap();
+        session.send(db.query("BEGIN")).unwrap();
+        let id = session.send(db.query(LONG)).unwrap();
+        turn_until(&mut client, &server, LONG, 1);
+        let handle = client.handle();
+        std::thread::spawn(move || handle.interrupt(id)).join().unwrap();
+        let all = outcomes(&mut client);
+        assert_eq!(all.iter().map(code).collect::<Vec<_>>(), ["", "57014"]);
+        session.send(db.query("SELECT 1")).unwrap();
+        assert_eq!(code(&outcomes(&mut client)[0]), "25P02", "the transaction has failed, and is still there");
+        // What does not run, and what is not alone, is not stopped.
+        assert!(!client.interrupt(id));
+        let waits = client.send(db.query(LONG)).unwrap();
+        assert!(!client.interrupt(waits), "it was not sent");
+        let behind = client.send(db.query("SELECT 2")).unwrap();
+        turn_until(&mut client, &server, LONG, 1);
+        assert!(!client.interrupt(waits) && !client.interrupt(behind), "each would hit the other");
+        assert!(client.cancel(waits));
+        outcomes(&mut client);
+    });
+}

@@ -5,13 +5,15 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::sync::Arc;
+use std::io::ErrorKind::WouldBlock;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aquests::redis::{Command, Redis, Value};
 use aquests::{Client, ErrorKind, Outcome};
-use support::{Peer, RedisSentinel, RedisServer, must_end};
+use support::{Folder, NameServer, Peer, RedisSentinel, RedisServer, must_end, next_command};
 
 fn outcomes(client: &mut Client) -> Vec<Outcome> {
     let mut all = Vec::new();
@@ -293,5 +295,77 @@ fn who_comes_after_a_failover_has_all_the_time_to_find_the_master() {
         let answer = outcomes(&mut client).remove(0);
         assert!(answer.response().is_some(), "{answer}");
         assert_eq!(new.cli(&["GET", "n"]), "3");
+    });
+}
+
+/// A master that answers everything with this.
+fn master_that_says(answer: &'static str) -> Peer {
+    Peer::start(move |conn| {
+        loop {
+            let is_role = next_command(conn)?[0] == "ROLE";
+            conn.send(if is_role { "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n" } else { answer })?;
+        }
+    })
+}
+
+#[test]
+fn an_answer_for_a_host_that_is_wanted_no_more_leads_to_nobody() {
+    must_end(|| {
+        let (old, new) = (master_that_says("-READONLY it is over\r\n"), master_that_says("+here\r\n"));
+        // Whoever is at the address of the one with the port of the other.
+        let stranger = TcpListener::bind(("127.0.0.2", new.address().port())).unwrap();
+        stranger.set_nonblocking(true).unwrap();
+        // Nothing is answered when it is asked for the first time, and the one is asked for first.
+        let names = NameServer::start(|asked| match (&*asked.name, asked.nth) {
+            (_, 0) => Vec::new(),
+            ("one.example", _) => asked.address([127, 0, 0, 2].into(), 3600),
+            _ => asked.here(),
+        });
+        let named = Arc::new(Mutex::new(("127.0.0.1".to_owned(), old.address().port())));
+        let told = Arc::clone(&named);
+        let sentinel = Peer::start(move |conn| {
+            loop {
+                next_command(conn)?;
+                let (host, port) = told.lock().unwrap().clone();
+                let port = port.to_string();
+                conn.send(format!("*2\r\n${}\r\n{host}\r\n${}\r\n{port}\r\n", host.len(), port.len()))?;
+            }
+        });
+        let folder = Folder::new();
+        folder.write("resolv.conf", "options timeout:1 attempts:3\n");
+        folder.write("hosts", "");
+        let mut client = Client::builder()
+            .nameservers([names.address])
+            .resolv_conf(folder.path().join("resolv.conf"))
+            .hosts(folder.path().join("hosts"))
+            .workers(4)
+            .build()
+            .unwrap();
+        let db = Redis::at(&sentinel.address().to_string())
+            .protocol(aquests::redis::Version::Resp2)
+            .sentinel("mymaster", [""; 0]);
+        let readonly = |client: &mut Client| {
+            while client.next_outcome().map(|outcome| outcome.to_string()).is_none_or(|it| !it.contains("READONLY")) {
+                client.turn(Some(Duration::from_millis(10))).unwrap();
+            }
+        };
+        let session = client.open(&db).unwrap();
+        session.send(db.set("n", 1)).unwrap();
+        readonly(&mut client);
+
+        // Somebody asks for the one, and it is the other before that is answered.
+        *named.lock().unwrap() = ("one.example".to_owned(), old.address().port());
+        client.send(db.get("n")).unwrap();
+        while names.count("one.example") == 0 {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        *named.lock().unwrap() = ("two.example".to_owned(), new.address().port());
+        session.send(db.set("n", 2)).unwrap();
+        readonly(&mut client);
+        let answer = outcomes(&mut client).remove(0);
+        let response = answer.response().unwrap_or_else(|| panic!("{answer}"));
+        assert_eq!(response.value(), Some(&Value::Simple("here".into())), "{answer}");
+        assert!(names.count("one.example") > 1, "the one was answered in the end: {:?}", names.asked());
+        assert_eq!(stranger.accept().unwrap_err().kind(), WouldBlock, "nobody came to the stranger");
     });
 }

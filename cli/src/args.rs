@@ -36,15 +36,16 @@ pub(crate) enum Command {
 /// single dash, commands are read from standard input, one a line. Replies are printed as people read them on a terminal,
 /// and raw elsewhere; errors go to standard error. SUBSCRIBE prints messages until Ctrl-C.
 ///
-/// PostgreSQL (postgres://user@host/database) is asked statements, or one with values for $1, $2, … behind it, or what
-/// standard input has. Results are tables on a terminal, and CSV elsewhere. COPY copies to standard output, and from standard
-/// input or a file (-D). LISTEN prints notifications until Ctrl-C.
+/// PostgreSQL (postgres://user@host/database, or 'host=… dbname=…') is asked statements, or one with values for $1, $2, …
+/// behind it, or what standard input has. NULL is the value '\N', as COPY writes it, and '\\N' a backslash with an N. Results are tables on a terminal, and CSV elsewhere. COPY copies to standard output, and from standard
+/// input or a file (-D). LISTEN prints notifications until Ctrl-C, which stops at the server whatever else
+/// runs there.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The password of a database may stand in its URL or in the environment (REDISCLI_AUTH; PGPASSWORD, PGPASSFILE and
 all else that psql looks at).
 Exit status: 0 all requests were answered, 1 some were not (or a database answered with an error), 2 the command line
-is wrong.")]
+is wrong, 130 a statement was stopped by Ctrl-C.")]
 pub(crate) struct FetchArgs {
     /// What to fetch, or whom to ask
     pub(crate) url: String,
@@ -123,8 +124,8 @@ pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
 
-    /// What to ask a database: the words of a command of Redis, or a statement and its values; templates too. No options
-    /// stand behind the first
+    /// What to ask a database: the words of a command of Redis, or a statement and its values ('\N' is NULL); templates
+    /// too. No options stand behind the first
     #[arg(value_name = "WORD", allow_hyphen_values = true)]
     pub(crate) words: Vec<String>,
 

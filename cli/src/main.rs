@@ -1,7 +1,7 @@
 //! The command `aquests`: reads its arguments and runs one of its commands. Everything that others could use lives in
 //! the library; here are arguments, terminals, files and signals.
 //!
-//! Exit codes: 0 done, 1 something did not work, 2 wrong usage.
+//! Exit codes: 0 done, 1 something did not work, 2 wrong usage, 130 told to end before it was done.
 
 mod args;
 mod database;
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Said) => ExitCode::from(1),
+        Err(Failure::Interrupted) => ExitCode::from(signal::KILLED),
         Err(Failure::Run(sentence)) => {
             note(&format!("aquests: {sentence}"));
             ExitCode::from(1)
@@ -49,7 +50,11 @@ fn main() -> ExitCode {
 /// What stands behind the URL of a database is a word, whatever it begins with: `LRANGE list 0 -1`.
 fn parse() -> Cli {
     let mut command = Cli::command();
-    if std::env::args().any(|arg| Database::of(&arg).is_some()) {
+    // What is wrong with the rest is said when all of it is read.
+    let glance = command.clone().ignore_errors(true).try_get_matches();
+    let fetch = glance.as_ref().ok().and_then(|matches| matches.subcommand_matches("fetch"));
+    let url = fetch.and_then(|fetch| fetch.try_get_one::<String>("url").ok().flatten());
+    if url.is_some_and(|url| Database::of(url).is_some()) {
         command = command.mut_subcommand("fetch", |fetch| fetch.mut_arg("more", |more| more.allow_hyphen_values(true)));
     }
     let matches = command.get_matches();

@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Run(String),
     /// It did not work, and everything is said: exit 1.
     Said,
+    /// It was told to end before it was done, and everything is said: exit 130.
+    Interrupted,
 }
 
 impl From<aquests::Error> for Failure {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::output::Failure;
 
 /// As shells count: 128 and the number of SIGINT.
-const KILLED: i32 = 130;
+pub(crate) const KILLED: u8 = 130;
 
 /// What the first Ctrl-C does. Called once in a process.
 pub(crate) fn on_interrupt(end: impl Fn() + Send + 'static) -> Result<(), Failure> {
@@ -15,7 +15,7 @@ pub(crate) fn on_interrupt(end: impl Fn() + Send + 'static) -> Result<(), Failur
     ctrlc::set_handler(move || {
         if asked.swap(true, Ordering::SeqCst) {
             crate::terminal::restore();
-            process::exit(KILLED);
+            process::exit(KILLED.into());
         }
         end();
     })

@@ -10,13 +10,14 @@ mod schema;
 mod servers;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
 use servers::tls::{Authority, Wanted};
-use servers::{Folder, PostgresServer, must_end};
+use servers::{Folder, PostgresServer, PostgresVersion, must_end};
 use support::{Ran, aquests, command, path, start};
 
 const SELECT: &str = "SELECT $1::int + 1";
@@ -224,14 +225,19 @@ fn notifications_are_printed_as_they_come_until_there_are_enough() {
         assert!(lines.next().unwrap().starts_with("news,,"));
         assert!(child.wait().unwrap().success());
         // Until somebody presses Ctrl-C.
-        let running = start(&mut command(&["fetch", "--json", &url, "LISTEN a; NOTIFY a, 'x'"]));
-        running.wait_until_it_catches(Signal::INT);
-        running.signal(Signal::INT);
-        let ran = running.end().exits(0);
-        assert!(ran.out.starts_with(r#"{"channel":"a","payload":"x","pid":"#), "{}", ran.out);
+        let mut child = command(&["fetch", "--json", &url, "LISTEN a; NOTIFY a, 'x'"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        wait_for(&server, "idle", "LISTEN a");
+        server.psql("NOTIFY a, 'y'");
+        for payload in ["x", "y"] {
+            let line = lines.next().unwrap();
+            assert!(line.starts_with(&format!(r#"{{"channel":"a","payload":"{payload}","pid":"#)), "{line}");
+        }
+        interrupt(&child);
+        assert!(child.wait().unwrap().success(), "that is how it ends");
         // Or the connection ends, which fails.
         let running = start(&mut command(&["fetch", &url, "LISTEN a"]));
-        running.wait_until_it_catches(Signal::INT);
+        wait_for(&server, "idle", "LISTEN a");
         server.terminate_backends();
         running.end().exits(1).says("aquests: ");
     });
@@ -245,6 +251,102 @@ fn a_statement_that_takes_long_is_waited_for_and_a_limit_ends_it() {
         // Longer than a server of HTTP may be silent.
         aquests(&["fetch", "--json", &url, "SELECT 1 AS a FROM pg_sleep(10.5)"]).exits(0).prints("{\"a\":1}");
         aquests(&["fetch", "-t", "200ms", &url, "SELECT pg_sleep(60)"]).exits(1).says("did not answer in time");
+    });
+}
+
+/// Waits until a client is there in this state whose last statement begins like this.
+fn wait_for(server: &PostgresServer, state: &str, begins: &str) {
+    let begins = begins.replace('\'', "''");
+    let sql =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE state = '{state}' AND starts_with(query, '{begins}')");
+    while server.psql(&sql) == "0" {}
+}
+
+fn interrupt(child: &Child) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), Signal::INT).unwrap();
+}
+
+/// Waits until no client is there.
+fn wait_for_nobody(server: &PostgresServer) {
+    while server.backends() > 0 {}
+}
+
+#[test]
+fn ctrl_c_stops_what_runs_at_the_server_and_says_what_came_of_it() {
+    must_end(|| {
+        let identity = Authority::new("root").localhost();
+        let server = PostgresServer::builder().tls(&identity).start();
+        let url = server.url("scram:secret");
+        let slow = "SELECT i, pg_sleep(0.01) IS NULL AS n FROM generate_series(1, 1000000) AS i";
+        let copy = format!("COPY ({slow}) TO STDOUT");
+        for (words, begins) in [
+            (&["SELECT pg_sleep(1000)"][..], "SELECT pg_sleep"),
+            (&["SELECT pg_sleep($1)", "1000"], "SELECT pg_sleep"),
+            (&["SELECT 1 AS one; SELECT pg_sleep(1000)"], "SELECT 1"),
+            (&["LISTEN a; SELECT pg_sleep(1000)"], "LISTEN a"),
+            (&[slow], "SELECT i"),
+            (&[&copy], "COPY (SELECT i"),
+        ] {
+            for mode in ["disable", "require"] {
+                let url = &format!("{url}?sslmode={mode}");
+                let running = start(&mut command(&[&["fetch", url], words].concat()));
+                wait_for(&server, "active", begins);
+                running.signal(Signal::INT);
+                let ran = running.end().exits(130).says("ERROR:  57014: canceling statement due to user request");
+                assert_eq!(ran.out.starts_with("one\r\n1\r\n"), begins == "SELECT 1", "what came before: {}", ran.out);
+                wait_for_nobody(&server);
+            }
+        }
+    });
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_of_what_is_copied_in() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        server.psql("CREATE TABLE copied (a int); GRANT ALL ON copied TO PUBLIC");
+        let url = server.url("trust:secret");
+        let mut child = command(&["fetch", &url, "COPY copied FROM STDIN"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"1\n2\n").unwrap();
+        wait_for(&server, "active", "COPY copied");
+        interrupt(&child);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert!(said.contains("was cancelled"), "{said}");
+        wait_for_nobody(&server);
+        assert_eq!(server.psql("SELECT count(*) FROM copied"), "0");
+        drop(stdin);
+    });
+}
+
+#[test]
+fn a_second_ctrl_c_waits_for_nobody_and_neither_does_one_before_the_login() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        let url = server.url("trust:secret");
+        let running = start(&mut command(&["fetch", &url, "SELECT pg_sleep(1000)"]));
+        wait_for(&server, "active", "SELECT pg_sleep");
+        // Nobody answers any more.
+        server.pause();
+        running.signal(Signal::INT);
+        // A signal that is pending is the same as two.
+        while fs::read_to_string(format!("/proc/{}/status", running.pid()))
+            .unwrap()
+            .contains("ShdPnd:\t0000000000000002")
+        {}
+        running.signal(Signal::INT);
+        let ran = running.end().exits(130);
+        assert_eq!((&*ran.out, &*ran.err), ("", ""));
+        // Whether the server was told before that is left to chance.
+        server.go_on();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://me@{}/test", silent.local_addr().unwrap());
+        let running = start(&mut command(&["fetch", &url, "SELECT 1"]));
+        let _connection = silent.accept().unwrap();
+        running.signal(Signal::INT);
+        running.end().exits(130).says("was cancelled");
     });
 }
 
@@ -300,6 +402,111 @@ fn tls_unix_sockets_and_other_places_are_reached() {
     aquests(&["fetch", "--cacert", &other, &plain, "SELECT 1"]).exits(1).says("TLS");
     let server = PostgresServer::start();
     aquests(&["fetch", "--cacert", &root, &server.url("trust"), "SELECT 1"]).exits(1).says("TLS");
+}
+
+#[test]
+fn tls_comes_first_where_it_is_wanted_so() {
+    let authority = Authority::new("the authority");
+    let identity = authority.localhost();
+    let server = PostgresServer::builder().version(PostgresVersion::V18).tls(&identity).start();
+    let folder = Folder::new();
+    folder.write("root.pem", &authority.pem);
+    let root = folder.path().join("root.pem").display().to_string();
+    let direct =
+        |server: &PostgresServer, more: &str| format!("{}?sslnegotiation=direct&{more}", server.url("scram:secret"));
+    let sql = "SELECT ssl AS tls FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let load = ["load", "--quiet", "-n", "20", "-c", "2"];
+    let full = "sslmode=verify-full&channel_binding=require";
+    for (options, more) in [(&["--cacert", &root][..], full), (&["-k"], "sslmode=require")] {
+        let url = direct(&server, more);
+        aquests(&[&["fetch"], options, &[&url, sql]].concat()).exits(0).prints("tls\r\nt");
+        let ran = aquests(&[&load, options, &[&url, SELECT, "{seq}"]].concat()).exits(0).prints("  OK: 20\n");
+        ran.prints("  PostgreSQL 3.0: 20\n");
+        let newer = format!("{url}&max_protocol_version=latest");
+        let ran = aquests(&[&load, options, &[&newer, SELECT, "{seq}"]].concat()).exits(0).prints("  OK: 20\n");
+        ran.prints("  PostgreSQL 3.2: 20\n");
+    }
+    let socket = server.socket().display().to_string();
+    let url = direct(&server, "sslmode=require");
+    aquests(&["fetch", "--unix-socket", &socket, &url, sql]).exits(0).prints("tls\r\nf");
+    aquests(&[&load, &["--unix-socket", &socket, &url, SELECT, "1"][..]].concat()).exits(0).prints("  OK: 20\n");
+    // Who says nothing else would be content with clear text.
+    for words in [&["fetch"][..], &load] {
+        let ran = aquests(&[words, &[&direct(&server, "sslmode=prefer"), "SELECT 1"]].concat()).exits(2);
+        ran.says("aquests: sslnegotiation=direct wants sslmode=require or stronger");
+    }
+    // One that is too old hangs up, unless the usual one was chosen to be another.
+    let old = PostgresServer::builder().tls(&identity).start();
+    for words in [&["fetch"][..], &load] {
+        let ran = aquests(&[words, &["-k", &direct(&old, "sslmode=require"), "SELECT 1"]].concat());
+        if old.version() < 17 {
+            ran.exits(1).says("servers before PostgreSQL 17 do so with sslnegotiation=direct");
+        } else {
+            ran.exits(0);
+        }
+    }
+}
+
+#[test]
+fn null_is_a_value_too() {
+    let server = PostgresServer::start();
+    let url = server.url("trust:secret");
+    let sql = "SELECT $1::int IS NULL AS a, $2::text AS b, $3::text AS c, $4::text AS d, $5::bytea AS e";
+    let words = [r"\N", r"\\N", "NULL", "", r"\x00"];
+    let ran = aquests(&[&["fetch", "--json", &url, sql], &words[..]].concat()).exits(0);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    let expected = serde_json::json!({"a": true, "b": r"\N", "c": "NULL", "d": "", "e": r"\x00"});
+    assert_eq!(json, expected, "{}", ran.out);
+    // A load sends the same, however it sends it, and a template is never taken for it.
+    let sql = "INSERT INTO loaded VALUES ($1, $2, $3)";
+    for (protocol, options) in
+        [("prepared", &[][..]), ("extended", &[]), ("simple", &[]), ("prepared", &["--no-template"])]
+    {
+        server.psql("DROP TABLE IF EXISTS loaded; CREATE TABLE loaded (a int, b text, c text)");
+        server.psql("GRANT ALL ON loaded TO PUBLIC");
+        let load = ["load", "--quiet", "-n", "20", "-c", "2", "-M", protocol];
+        aquests(&[&load, options, &[&url, sql, r"\N", r"\\N", "N{seq}"]].concat()).exits(0).prints("  OK: 20\n");
+        let counts = server.psql(r"SELECT count(*) - count(a), count(*) FILTER (WHERE b = '\N'), count(c) FROM loaded");
+        assert_eq!(counts, "20|20|20", "{protocol} {options:?}");
+    }
+}
+
+#[test]
+fn words_of_libpq_stand_in_place_of_a_url() {
+    let authority = Authority::new("the authority");
+    let server = PostgresServer::builder().tls(&authority.localhost()).start();
+    let folder = Folder::new();
+    let (port, socket) = (server.port(), server.socket_folder().display().to_string());
+    folder.write("services", format!("[it]\nhost=127.0.0.1\nport={port}\ndbname=test\nuser=trust\nsslmode=disable\n"));
+    let services = folder.path().join("services");
+    let sql = "SELECT current_user, current_database(), coalesce(ssl, false) AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    for (text, options, row) in [
+        (format!("host=127.0.0.1 port={port} dbname=test user=scram password=secret"), &[][..], "scram,test,t"),
+        (format!("user=trust dbname = 'test' host='{socket}' port={port}"), &[], "trust,test,f"),
+        (format!("host=127.0.0.1 port={port} dbname=test user=secure password=secret"), &["-k"], "secure,test,t"),
+        ("service=it".to_owned(), &[], "trust,test,f"),
+        ("service=it user=md5 password=secret".to_owned(), &[], "md5,test,f"),
+        // What is said there of TLS comes before what an option would have it be.
+        ("service=it".to_owned(), &["-k"], "trust,test,f"),
+    ] {
+        let run = |args: &[&str]| start(command(args).env("PGSERVICEFILE", &services)).end().exits(0);
+        let ran = run(&[&["fetch"], options, &[&text, sql]].concat());
+        assert_eq!(ran.out.lines().nth(1), Some(row), "{text}");
+        // Behind it nothing is an option.
+        run(&["fetch", &text, "SELECT $1::int", "-1"]).prints("int4\r\n-1");
+        let ran = run(&[&["load", "--quiet", "-n", "20", "-c", "2"], options, &[&text, SELECT, "-1"]].concat());
+        assert!(ran.prints("  OK: 20\n").out.contains("SELECT postgres://"), "{text}");
+    }
+    for text in ["host=x port=y", "user=me password=hunter2 colour=blue", "service=none"] {
+        for name in ["fetch", "load"] {
+            let ran = start(command(&[name, text, "SELECT 1"]).env("PGSERVICEFILE", &services)).end().exits(2);
+            assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+        }
+    }
+    // What looks like it elsewhere is not.
+    let url = "http://127.0.0.1:1/";
+    aquests(&["fetch", "-F", "user=me", "-o", "/dev/null", url, "-v"]).exits(1).says("> POST");
+    aquests(&["fetch", url, "host=x", "--colour"]).exits(2).says("--colour");
 }
 
 #[test]

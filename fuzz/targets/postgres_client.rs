@@ -4,7 +4,7 @@
 #![no_main]
 
 use aquests_fuzz::same_at_every_cut;
-use aquests_protocols::postgres::{Client, End, Limits, Login, Message, Parameter, Request, Step, Tls};
+use aquests_protocols::postgres::{Client, End, Limits, Login, Message, Parameter, ProtocolVersion, Request, Step, Tls};
 use aquests_protocols::testing::{Seen, Side};
 use aquests_protocols::{Event, ExchangeId, Protocol};
 use libfuzzer_sys::fuzz_target;
@@ -31,6 +31,7 @@ fn asked(kind: u8) -> Side<Client, String> {
         // Logins, behind which nothing is sent: that would depend on the cut.
         b'L' => (secret(), false),
         b'N' => (login, false),
+        b'V' => (login.versions(ProtocolVersion::V3_0, ProtocolVersion::LATEST), false),
         b'T' | b'U' => (login.tls(Tls::Prefer), false),
         _ => (login, true),
     };

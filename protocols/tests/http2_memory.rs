@@ -1,77 +1,15 @@
 //! What the machines of HTTP/2 allocate: nothing for an exchange in the steady state, never because a peer said a number,
 //! and little for a connection that waits. What else a peer may not do is in `tests/http2/limits.rs`.
 
-#![allow(unsafe_code)] // A global allocator cannot be had without.
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use aquests_protocols::http2::{Client, Server};
 use aquests_protocols::semantics::{Body, PreparedRequest, PreparedResponse, Request, Response};
 use aquests_protocols::{Established, Event, ExchangeId, Input, Protocol};
-
-#[derive(Clone, Copy)]
-struct Counted {
-    allocations: usize,
-    /// Bytes in use, and the most that there were.
-    used: isize,
-    most: isize,
-}
-
-thread_local! {
-    /// Of this thread: tests run beside each other.
-    static COUNTED: Cell<Counted> = const { Cell::new(Counted { allocations: 0, used: 0, most: 0 }) };
-}
-
-struct Counting;
-
-fn count(allocations: usize, bytes: isize) {
-    // A thread that ends has nothing to count in.
-    let _ = COUNTED.try_with(|counted| {
-        let Counted { allocations: before, used, most } = counted.get();
-        let used = used + bytes;
-        counted.set(Counted { allocations: before + allocations, used, most: most.max(used) });
-    });
-}
-
-// SAFETY: everything is handed on to the allocator of the system.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, layout.size() as isize);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(0, -(layout.size() as isize));
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(1, size as isize - layout.size() as isize);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
+use counting::{Counting, counted, counts, peak};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// How often memory is asked for while `work` runs.
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = COUNTED.get().allocations;
-    work();
-    COUNTED.get().allocations - before
-}
-
-/// The most bytes that are in use while `work` runs, beyond those before it.
-fn peak(work: impl FnOnce()) -> usize {
-    let before = COUNTED.get();
-    COUNTED.set(Counted { most: before.used, ..before });
-    work();
-    (COUNTED.get().most - before.used) as usize
-}
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let head = [&(payload.len() as u32).to_be_bytes()[1..], &[kind, flags], &stream.to_be_bytes()].concat();
@@ -109,7 +47,7 @@ fn client() -> (Client, Vec<u8>) {
 /// The counter counts: without it the tests below would show nothing.
 #[test]
 fn allocations_are_counted() {
-    assert_eq!(allocations(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(1000)))), 1);
+    assert_eq!(counted(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(1000)))), (1, 1000));
     assert_eq!(peak(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(1000)))), 1000);
 }
 
@@ -151,7 +89,7 @@ fn a_client_allocates_nothing_for_an_exchange() {
     let mut round = || (0..50).for_each(|at| exchange(blocks[at / 7 % 4]));
     round();
     round();
-    assert_eq!(allocations(|| (0..20).for_each(|_| round())), 0);
+    assert_eq!(counted(|| (0..20).for_each(|_| round())), (0, 0));
 }
 
 /// The same with 100 streams at once, answered in another order.
@@ -177,7 +115,7 @@ fn a_client_allocates_nothing_for_many_streams() {
         out.clear();
     };
     round();
-    assert_eq!(allocations(|| (0..100).for_each(|_| round())), 0);
+    assert_eq!(counted(|| (0..100).for_each(|_| round())), (0, 0));
 }
 
 /// The same for the server, whose client is ours.
@@ -212,7 +150,7 @@ fn a_server_allocates_nothing_for_an_exchange() {
         }
     };
     (0..10).for_each(|_| exchange());
-    assert_eq!(allocations(|| (0..100).for_each(|_| exchange())), 0);
+    assert_eq!(counted(|| (0..100).for_each(|_| exchange())), (0, 0));
 }
 
 /// LIMITS, "all": nothing is reserved because a peer said a number: lengths of frames, of strings, of tables, windows and
@@ -281,18 +219,18 @@ fn memory_that_was_needed_once_is_given_back() {
     let mut large = vec![0x88, 0x00, 1, b'x', 0x7f, 0x81, 0x7d];
     large.extend([b'v'; 16_000 + 128]);
     let (large, mut out) = (frame(1, 5, 1, &large), Vec::new());
-    let before = COUNTED.get().used;
+    let before = counts().live;
     assert_eq!(receive(&mut client, &large, &mut out), 1);
-    assert!(COUNTED.get().used - before > 16_000);
+    assert!(counts().live - before > 16_000);
     assert_eq!(receive(&mut client, &[frame(1, 5, 3, b"\x88"), frame(1, 5, 5, b"\x88")].concat(), &mut out), 2);
-    assert!(COUNTED.get().used - before < 1_000, "{} bytes are kept", COUNTED.get().used - before);
+    assert!(counts().live - before < 1_000, "{} bytes are kept", counts().live - before);
 }
 
 /// DESIGN §7: an idle connection of HTTP/2 costs at most 2 KiB, all told, when it has been used.
 #[test]
 fn an_idle_connection_is_small() {
     let used = {
-        let before = COUNTED.get().used;
+        let before = counts().live;
         let (mut client, mut out) = (Client::new(), Vec::new());
         client.connected(Established::default(), &mut out);
         receive(&mut client, &frame(4, 0, 0, b""), &mut out);
@@ -303,7 +241,7 @@ fn an_idle_connection_is_small() {
             assert_eq!(receive(&mut client, &frame(1, 5, 2 * id + 1, block), &mut out), 1);
         }
         drop(out);
-        let used = COUNTED.get().used - before;
+        let used = counts().live - before;
         used as usize + size_of_val(&client)
     };
     assert!(used <= 2 << 10, "{used} bytes");

@@ -1,56 +1,14 @@
 //! What the machine of PostgreSQL allocates: nothing for an exchange in the steady state, never because a peer said a
 //! number, and little for a connection that waits. What else a peer may not do is in `tests/postgres/limits.rs`.
 
-#![allow(unsafe_code)] // A global allocator cannot be had without.
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use aquests_protocols::postgres::{Client, End, Login, Message, Parameter, Request, Step};
 use aquests_protocols::{Established, Event, ExchangeId, Input, Protocol};
-
-thread_local! {
-    /// Allocations of this thread, and their bytes: tests run beside each other.
-    static COUNTED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-}
-
-struct Counting;
-
-fn count(bytes: usize) {
-    // A thread that ends has nothing to count in.
-    let _ = COUNTED.try_with(|counted| counted.set((counted.get().0 + 1, counted.get().1 + bytes)));
-}
-
-// SAFETY: everything is handed on to the allocator of the system.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
+use counting::{Counting, counted};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Allocations while `work` runs, and their bytes.
-fn counted(work: impl FnOnce()) -> (usize, usize) {
-    let before = COUNTED.get();
-    work();
-    let after = COUNTED.get();
-    (after.0 - before.0, after.1 - before.1)
-}
 
 /// Gives everything to the machine; returns how many messages were done, and how many bytes were looked into. Stops at an
 /// error.
@@ -137,6 +95,20 @@ fn a_client_allocates_nothing_for_an_exchange() {
     };
     all();
     assert_eq!(counted(|| (0..100).for_each(|_| all())), (0, 0));
+}
+
+/// Rows are told together, in one room of 16 KiB, which goes with the copy.
+#[test]
+fn a_copy_of_many_rows_needs_one_room() {
+    let mut out = Vec::with_capacity(4096);
+    let mut client = logged_in(&mut out);
+    let rows = b"d\0\0\0\x0ba row\n\0".repeat(10_000);
+    client.send(ExchangeId(0), Request::Query("COPY t TO STDOUT"), &mut out).unwrap();
+    receive(&mut client, b"H\0\0\0\x07\0\0\0", &mut out);
+    let (allocations, bytes) = counted(|| assert_eq!(receive(&mut client, &rows, &mut out), (0, 70_000)));
+    assert!((1..=16).contains(&allocations) && bytes <= 64 << 10, "{allocations} allocations of {bytes} bytes");
+    assert_eq!(receive(&mut client, b"c\0\0\0\x04C\0\0\0\x0fCOPY 10000\0Z\0\0\0\x05I", &mut out).0, 1);
+    assert!(format!("{client:?}").contains("gathered: []"), "{client:?}");
 }
 
 /// LIMITS: "never reserve from a peer's number"; postgres-protocol reserves 1 GiB for five bytes.

@@ -1,56 +1,14 @@
 //! What the machine of Redis allocates: nothing for an exchange in the steady state, never because a peer said a number,
 //! and little for a connection that waits. What else a peer may not do is in `tests/redis/limits.rs`.
 
-#![allow(unsafe_code)] // A global allocator cannot be had without.
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use aquests_protocols::redis::{Client, Content, Limits, Message, PreparedCommand, Request, ValueRef, parse};
 use aquests_protocols::{Event, ExchangeId, Input, Protocol};
-
-thread_local! {
-    /// Allocations of this thread, and their bytes: tests run beside each other.
-    static COUNTED: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-}
-
-struct Counting;
-
-fn count(bytes: usize) {
-    // A thread that ends has nothing to count in.
-    let _ = COUNTED.try_with(|counted| counted.set((counted.get().0 + 1, counted.get().1 + bytes)));
-}
-
-// SAFETY: everything is handed on to the allocator of the system.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
+use counting::{Counting, counted};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// Allocations while `work` runs, and their bytes.
-fn counted(work: impl FnOnce()) -> (usize, usize) {
-    let before = COUNTED.get();
-    work();
-    let after = COUNTED.get();
-    (after.0 - before.0, after.1 - before.1)
-}
 
 /// Gives everything to the machine; returns how many messages were done, and stops at an error.
 fn receive(machine: &mut Client, bytes: &[u8], out: &mut Vec<u8>) -> usize {

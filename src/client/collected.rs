@@ -22,6 +22,8 @@ pub(super) struct Collected {
     pub(super) content: Vec<u8>,
     /// Bytes of the body that came, whoever got them.
     pub(super) received: u64,
+    /// What its connection spoke, where that does not show in what came.
+    pub(super) version: Option<Version>,
 }
 
 /// In the words of the protocol.
@@ -209,9 +211,9 @@ impl Collected {
             Said::Nothing => Version::Http11,
             Said::Http(http) => http.version.unwrap_or(Version::Http11),
             #[cfg(feature = "redis")]
-            Said::Redis(replies) => replies.version.unwrap_or(Version::Resp2),
+            Said::Redis(_) => self.version.unwrap_or(Version::Resp2),
             #[cfg(feature = "postgres")]
-            Said::Postgres(_) => Version::Postgres3,
+            Said::Postgres(_) => self.version.unwrap_or(Version::Postgres30),
         }
     }
 }

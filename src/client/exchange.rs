@@ -15,7 +15,6 @@ use super::prepared::Prepared;
 use crate::pool::Made;
 use crate::protocols::ExchangeId;
 use crate::reactor::{Key, Moment};
-#[cfg(feature = "redis")]
 use crate::version::Version;
 
 /// A request in hand.
@@ -181,7 +180,6 @@ pub(super) struct Sent {
     pub(super) first_byte: Option<Moment>,
     pub(super) made: Made,
     /// What its connection speaks, where that does not show in the answer.
-    #[cfg(feature = "redis")]
     pub(super) version: Option<Version>,
 }
 

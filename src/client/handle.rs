@@ -31,6 +31,13 @@ impl Handle {
         self.shared.command(Command::Cancel(id));
     }
 
+    /// Asks the server to stop what it does for a statement, whose outcome comes as that server says:
+    /// [`Client::interrupt`](crate::Client::interrupt).
+    #[cfg(feature = "postgres")]
+    pub fn interrupt(&self, id: RequestId) {
+        self.shared.command(Command::Interrupt(id));
+    }
+
     /// Goes on with a request that waits for this program: a download that was [held](crate::Flow::Hold), or an upload
     /// whose reader had [nothing yet](crate::Request::body_reader). It is never lost: a request that is about to be held is
     /// held first and resumed then.
@@ -66,6 +73,8 @@ pub(super) enum Command {
         session: Option<usize>,
     },
     Cancel(RequestId),
+    #[cfg(feature = "postgres")]
+    Interrupt(RequestId),
     Resume(RequestId),
     /// There is more of a body that is written piece by piece.
     Feed(RequestId),

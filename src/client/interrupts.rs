@@ -1,12 +1,13 @@
-//! Statements of PostgreSQL that nobody waits for any more, though they run: their servers are told so, each on a
-//! connection of its own that says 16 bytes and waits for the end. Nobody is told what becomes of it, as the server tells
-//! nobody either.
+//! Statements of PostgreSQL that are to stop, mostly because nobody waits for them any more: their servers are told so, each
+//! on a connection of its own that says a few bytes and waits for the end. Nobody is told what becomes of it, as the server
+//! tells nobody either.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::core::Core;
 use crate::pool::Connection;
+use crate::protocols::ExchangeId;
 use crate::protocols::postgres::{self, CancelKey, Login};
 #[cfg(feature = "tls")]
 use crate::reactor::Tls;
@@ -61,23 +62,48 @@ impl Interrupts {
 impl Core {
     /// A connection was closed by this side. What runs there runs on, unless its server is told.
     pub(super) fn interrupt(&mut self, connection: &Connection, reason: &Reason, now: Moment) {
-        let Interrupts { wanted, under_way } = &mut self.interrupts;
-        let Some(server) = connection.postgres.as_ref().filter(|server| server.interrupted) else { return };
-        let ours = matches!(reason, Reason::Owner | Reason::Silent);
-        if !ours || wanted.len() + under_way.len() >= MOST {
-            return;
+        let given_up = connection.postgres.as_ref().is_some_and(|server| server.interrupted);
+        if given_up
+            && matches!(reason, Reason::Owner | Reason::Silent)
+            && let Some(one) = self.interrupt_of(connection, now)
+        {
+            self.interrupts.wanted.push(one);
         }
-        if let (Some(key), Some(address)) = (server.key, &connection.address) {
-            let interrupt = Interrupt {
-                key,
-                address: address.clone(),
-                #[cfg(feature = "tls")]
-                place: self.pool.routes[connection.route].key.of_host(connection.way.host),
-                tls: server.tls,
-                due: now + WITHIN,
-            };
-            wanted.push(interrupt);
+    }
+
+    /// Tells the server to stop what runs for an exchange whose answer is waited for all the same. `false`: nothing does, or
+    /// others would be hit.
+    pub(super) fn stop(&mut self, id: ExchangeId, now: Moment) -> bool {
+        let Some(sent) = self.exchanges.get(id).and_then(|exchange| exchange.sent) else { return false };
+        if !self.pool.is(sent.connection, sent.key) {
+            return false;
         }
+        let connection = &self.pool.connections[sent.connection];
+        let shared = self.pool.routes[connection.route].session.is_none();
+        if shared && connection.in_flight != 1 {
+            return false;
+        }
+        let Some(one) = self.interrupt_of(connection, now) else { return false };
+        self.interrupts.wanted.push(one);
+        // The server may be done with it by then: nobody else's is to be hit in its place.
+        if shared {
+            self.pool.retire(sent.connection);
+        }
+        true
+    }
+
+    /// What it takes to interrupt what runs on a connection, if there is room for it.
+    fn interrupt_of(&self, connection: &Connection, now: Moment) -> Option<Interrupt> {
+        let Interrupts { wanted, under_way } = &self.interrupts;
+        let server = connection.postgres.as_ref().filter(|_| wanted.len() + under_way.len() < MOST)?;
+        Some(Interrupt {
+            key: server.key.clone()?,
+            address: connection.address.clone()?,
+            #[cfg(feature = "tls")]
+            place: self.pool.routes[connection.route].key.of_host(connection.way.host),
+            tls: server.tls,
+            due: now + WITHIN,
+        })
     }
 
     /// Begins to tell the servers.
@@ -107,7 +133,9 @@ impl Core {
             true => postgres::Tls::Require,
             false => postgres::Tls::Disable,
         };
-        postgres::Client::new(Login::interrupt(one.key).tls(tls)).ok().map(|machine| Wire::Postgres(Box::new(machine)))
+        postgres::Client::new(Login::interrupt(one.key.clone()).tls(tls))
+            .ok()
+            .map(|machine| Wire::Postgres(Box::new(machine)))
     }
 
     #[cfg(feature = "tls")]

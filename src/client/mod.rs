@@ -29,6 +29,7 @@ mod push;
 mod replies;
 mod request;
 mod response;
+mod retries;
 #[cfg(feature = "redis")]
 mod scans;
 mod sending;
@@ -249,6 +250,18 @@ impl Client {
         let cancelled = self.core.give_up(exchange, ErrorKind::Cancelled, "", now);
         self.cancel_sent();
         cancelled
+    }
+
+    /// Asks the server to stop what it does for a statement of PostgreSQL (CancelRequest), and goes on to wait for the
+    /// answer: an error with the code 57014, or what it came to where it was done by then. `false`: it was not sent or is
+    /// answered, others are on the same connection, or 64 are being asked already.
+    ///
+    /// The server stops what runs on the connection when it hears of it, whatever that is. A shared connection takes no other
+    /// request after that; on that of a session, what stands before the statement or behind it may be hit in its place.
+    #[cfg(feature = "postgres")]
+    pub fn interrupt(&mut self, id: RequestId) -> bool {
+        let now = self.reactor.now();
+        self.core.exchanges.of_request(id).is_some_and(|exchange| self.core.stop(exchange, now))
     }
 
     /// Goes on with a request that waits for this program: a download that was [held](crate::Flow::Hold), or an upload

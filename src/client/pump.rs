@@ -56,6 +56,8 @@ impl Client {
             match command {
                 Command::Send { id, request, session } => self.core.queue(id, *request, session, now),
                 Command::Cancel(id) => drop(self.cancel(id)),
+                #[cfg(feature = "postgres")]
+                Command::Interrupt(id) => drop(self.interrupt(id)),
                 Command::Resume(id) => drop(self.core.resume(id, true, &mut self.reactor)),
                 Command::Feed(id) => drop(self.core.resume(id, false, &mut self.reactor)),
                 Command::Listen(session, listener) => self.core.listeners.insert(session, listener),

@@ -15,12 +15,10 @@ use crate::reactor::{At, Flow, Moment};
 use crate::redis::{Node, Topology};
 use crate::report::Verdict;
 use crate::route::RouteKey;
-use crate::version::Version;
 
 /// The replies to one request: one for each of its commands.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
-    pub(super) version: Option<Version>,
     pub(super) values: Vec<Value>,
     /// Memory that the values hold, in bytes, about.
     pub(super) size: usize,
@@ -49,11 +47,6 @@ impl Replies {
 
 impl Exchange {
     fn replies(&mut self) -> &mut Replies {
-        if !self.collected.has_begun()
-            && let Some(version) = self.sent.and_then(|sent| sent.version)
-        {
-            self.collected.replies_mut().version = Some(version);
-        }
         self.collected.replies_mut()
     }
 }

@@ -160,7 +160,6 @@ impl Core {
     /// A request was sent from the queue.
     fn sent(&mut self, at: At, id: ExchangeId, asks: bool, to: &mut Sender<'_, Wire>) {
         let connection = at.tag as usize;
-        #[cfg(feature = "redis")]
         let version = to.protocol().version();
         self.pool.unrest(connection);
         let alone = self.is_alone(connection, id);
@@ -174,15 +173,7 @@ impl Core {
         entry.dirty |= in_session && exchange.request.leaves_traces();
         (entry.alone, entry.patience) = (alone, exchange.request.waits_for());
         let made = std::mem::take(&mut entry.made);
-        exchange.sent = Some(Sent {
-            key: at.key,
-            connection,
-            at: at.now,
-            first_byte: None,
-            made,
-            #[cfg(feature = "redis")]
-            version,
-        });
+        exchange.sent = Some(Sent { key: at.key, connection, at: at.now, first_byte: None, made, version });
         exchange.upgrade = if asks { Upgrade::Asks } else { Upgrade::No };
         let settings = &self.settings;
         to.set_silence(entry.silence(settings.timeout));

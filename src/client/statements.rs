@@ -267,11 +267,13 @@ pub(crate) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
 
 /// What it is that a login failed for.
 pub(super) fn kind(violation: &protocols::Violation) -> ErrorKind {
-    use Violation::{Alpn, Authentication, Injected, NoPassword, NoTls, Scram, TlsAnswer, TlsError, Unbound, Unproven};
+    use Violation::{Alpn, Authentication, Injected, NoPassword, NoTls, Scram};
+    use Violation::{TlsAnswer, TlsError, Unbound, Unproven, Version};
     match violation {
         protocols::Violation::Postgres(NoPassword | Authentication | Scram | Unproven | Unbound) => {
             ErrorKind::Authentication
         }
+        protocols::Violation::Postgres(Version) => ErrorKind::Refused,
         protocols::Violation::Postgres(NoTls | TlsAnswer | TlsError | Injected | Alpn) => ErrorKind::Tls,
         _ => ErrorKind::Protocol,
     }

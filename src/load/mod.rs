@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use plan::Plan;
 #[cfg(feature = "postgres")]
-pub use postgres::Mode;
+pub use postgres::{Mode, Value};
 
 use crate::error::Error;
 use crate::reactor::Waker;

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::protocols::Established;
 #[cfg(feature = "http2")]
 use crate::protocols::ExchangeId;
-use crate::reactor::{Address, Key, Moment, Reactor};
+use crate::reactor::{Address, Key, Moment, Reactor, Reason};
 #[cfg(feature = "tls")]
 use crate::reactor::{Tls, TlsSettings};
 use crate::url::Url;
@@ -166,7 +166,7 @@ impl Plan {
     #[cfg(feature = "postgres")]
     pub fn postgres<I>(db: &crate::postgres::Postgres, sql: &str, values: I, mode: Mode) -> Result<Self, Error>
     where
-        I: IntoIterator<Item: AsRef<[u8]>>,
+        I: IntoIterator<Item: Into<postgres::Value>>,
     {
         Ok(Self::to(Goal::Postgres(Postgres::new(db, sql, values, mode)?)))
     }
@@ -422,8 +422,11 @@ impl Plan {
         deadline: Moment,
         #[cfg(feature = "tls")] tls: &TlsSettings,
     ) -> io::Result<Key> {
+        // Databases have no TLS on sockets of one machine, whatever is wanted elsewhere.
         #[cfg(feature = "tls")]
-        if let Some((name, alpn)) = self.tls_at_once() {
+        if let Some((name, alpn)) = self.tls_at_once()
+            && (matches!(self.goal, Goal::Http(_)) || !matches!(address, Address::Unix(_)))
+        {
             let tls = tls.connect(name, alpn);
             let tls = tls.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
             return reactor.connect_tls(address, &tls, tag, deadline);
@@ -443,6 +446,15 @@ impl Plan {
                 const ALPN: &[&[u8]] = &[b"postgresql"];
                 postgres.is_direct().then(|| postgres.host()).flatten().map(|(name, _)| (name, ALPN))
             }
+        }
+    }
+
+    /// Why a connection came to nothing before anything was said on it, in words.
+    pub(super) fn explain(&self, reason: &Reason) -> String {
+        match &self.goal {
+            #[cfg(feature = "postgres")]
+            Goal::Postgres(postgres) => postgres.explain(reason),
+            _ => reason.to_string(),
         }
     }
 

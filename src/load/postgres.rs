@@ -7,7 +7,7 @@ use super::template::Template;
 use crate::error::Error;
 use crate::postgres;
 use crate::protocols::postgres::{End, Format, Parameter, Request, Step};
-use crate::reactor::Address;
+use crate::reactor::{Address, Reason};
 use crate::wire::Wire;
 
 /// How statements are sent.
@@ -23,6 +23,40 @@ pub enum Mode {
     Simple,
 }
 
+/// The value of a statement's parameter: a text, which may be a template, or NULL.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Value(Option<Vec<u8>>);
+
+impl Value {
+    /// NULL.
+    pub const NULL: Self = Self(None);
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self(Some(text.into()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self(Some(text.into()))
+    }
+}
+
+impl<T: Into<Vec<u8>>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        Self(value.map(Into::into))
+    }
+}
+
+/// It may be a secret.
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "(text)" } else { "NULL" })
+    }
+}
+
 /// What is asked, and of whom.
 #[derive(Clone, Debug)]
 pub(super) struct Postgres {
@@ -35,7 +69,7 @@ pub(super) struct Postgres {
 #[derive(Clone)]
 struct Secret {
     sql: String,
-    values: Vec<Vec<u8>>,
+    values: Vec<Value>,
 }
 
 impl std::fmt::Debug for Secret {
@@ -47,10 +81,10 @@ impl std::fmt::Debug for Secret {
 impl Postgres {
     pub(super) fn new<I>(db: &postgres::Postgres, sql: &str, values: I, mode: Mode) -> Result<Self, Error>
     where
-        I: IntoIterator<Item: AsRef<[u8]>>,
+        I: IntoIterator<Item: Into<Value>>,
     {
         db.query(sql).check()?;
-        let values: Vec<Vec<u8>> = values.into_iter().map(|value| value.as_ref().to_vec()).collect();
+        let values: Vec<Value> = values.into_iter().map(Into::into).collect();
         if values.len() > usize::from(u16::MAX) {
             return Err(Error::invalid("a statement takes at most 65,535 values"));
         }
@@ -87,6 +121,10 @@ impl Postgres {
         self.db.settings().ssl.settings(own)
     }
 
+    pub(super) fn explain(&self, reason: &Reason) -> String {
+        self.db.settings().explain(reason)
+    }
+
     /// TLS comes before the first byte.
     #[cfg(feature = "tls")]
     pub(super) fn is_direct(&self) -> bool {
@@ -102,8 +140,12 @@ impl Postgres {
 
     pub(super) fn work(&self, plan: &Plan, turns: Turns) -> Result<Work, Error> {
         let mut values = Vec::new();
-        for value in &self.asked.values {
-            values.push(if plan.templates { Template::parse(value)? } else { Template::literal(value) });
+        for Value(value) in &self.asked.values {
+            values.push(match value {
+                None => None,
+                Some(text) if plan.templates => Some(Template::parse(text)?),
+                Some(text) => Some(Template::literal(text)),
+            });
         }
         let pieces = match self.mode {
             Mode::Simple => pieces(&self.asked.sql, values.len())?,
@@ -166,7 +208,8 @@ pub(super) struct Work {
     sql: String,
     pieces: Vec<Piece>,
     mode: Mode,
-    values: Vec<Template>,
+    /// None is NULL.
+    values: Vec<Option<Template>>,
     scratch: Vec<u8>,
     /// Where values end in it.
     ends: Vec<usize>,
@@ -186,7 +229,9 @@ impl Work {
         self.scratch.clear();
         self.ends.clear();
         for value in &self.values {
-            value.fill(&mut self.turns.values, &mut self.scratch);
+            if let Some(value) = value {
+                value.fill(&mut self.turns.values, &mut self.scratch);
+            }
             self.ends.push(self.scratch.len());
         }
         self.turns.advance();
@@ -196,17 +241,18 @@ impl Work {
         }
         let (few, many);
         let mut start = 0;
-        let mut next = |end: &usize| {
-            let value = &self.scratch[std::mem::replace(&mut start, *end)..*end];
-            Parameter { value: Some(value), format: Format::Text }
+        let mut next = |(end, value): (&usize, &Option<Template>)| {
+            let text = &self.scratch[std::mem::replace(&mut start, *end)..*end];
+            Parameter { value: value.is_some().then_some(text), format: Format::Text }
         };
+        let ends = self.ends.iter().zip(&self.values);
         let parameters: &[Parameter<'_>] = if self.ends.len() <= FEW {
             let mut all = [Parameter::NULL; FEW];
-            all.iter_mut().zip(&self.ends).for_each(|(to, end)| *to = next(end));
+            all.iter_mut().zip(ends).for_each(|(to, end)| *to = next(end));
             few = all;
             &few[..self.ends.len()]
         } else {
-            many = self.ends.iter().map(next).collect::<Vec<_>>();
+            many = ends.map(next).collect::<Vec<_>>();
             &many
         };
         let name = if self.mode == Mode::Prepared { NAME } else { "" };
@@ -231,6 +277,7 @@ impl Work {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => self.text.push_str(text),
+                Piece::Value(at) if self.values[*at].is_none() => self.text.push_str("NULL"),
                 Piece::Value(at) => {
                     let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
                     self.text.push('\'');

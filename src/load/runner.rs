@@ -474,7 +474,8 @@ fn detail(plan: &Plan, reason: &Reason, opened: bool) -> String {
         Reason::Deadline if opened => format!("the limit is {:?}", plan.timeout),
         Reason::Deadline => format!("the limit is {:?}", plan.connect_timeout),
         Reason::Ended | Reason::Finished | Reason::Protocol(protocols::Error::UnexpectedEof) => String::new(),
-        reason => reason.to_string(),
+        reason if opened => reason.to_string(),
+        reason => plan.explain(reason),
     }
 }
 

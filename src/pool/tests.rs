@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocols::ExchangeId;
 use crate::url::Url;
 use crate::version::Versions;
 

@@ -145,4 +145,4 @@ pub(crate) use settings::{Place, Secret, Settings};
 pub(crate) use statement::{Cache, Run, Then};
 pub use statement::{LookUp, Statement};
 
-pub use crate::protocols::postgres::{Limits, Transaction};
+pub use crate::protocols::postgres::{Limits, ProtocolVersion, Transaction};

@@ -4,6 +4,7 @@
 use super::settings::{OnlyTls, Roots};
 use super::{Cache, Secret, Settings, SslMode, Target, Way};
 use crate::protocols::postgres::{Binding, CancelKey, Client, Login, Message, ScramKey, Tls};
+use crate::reactor::Reason;
 #[cfg(feature = "tls")]
 use crate::reactor::{TlsSettings, TlsVersion};
 
@@ -54,7 +55,7 @@ impl Server {
     /// Takes note of what it says by itself. `true`: nobody else wants to know.
     pub(crate) fn hears(&mut self, message: &Message<'_>) -> bool {
         match message {
-            Message::Key(key) => self.key = Some(*key),
+            Message::Key(key) => self.key = Some(key.to_key()),
             Message::Parameter { name: b"in_hot_standby", value } => self.standby = Some(*value == b"on"),
             Message::Parameter { name: b"default_transaction_read_only", value } => {
                 self.read_only = Some(*value == b"on");
@@ -129,6 +130,22 @@ impl Settings {
         self.ssl.negotiation == super::SslNegotiation::Direct && self.ssl.mode >= SslMode::Require
     }
 
+    /// Why a connection came to nothing before anything was said on it, in words.
+    pub(crate) fn explain(&self, reason: &Reason) -> String {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let words = reason.to_string();
+        match reason {
+            // What a hello of TLS begins with is no length of a startup message: they hang up without a word.
+            Reason::Io(error)
+                if self.is_direct()
+                    && matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof) =>
+            {
+                format!("{words}: servers before PostgreSQL 17 do so with sslnegotiation=direct")
+            }
+            _ => words,
+        }
+    }
+
     /// The machine of a new connection on one of the ways. `entropy`: nobody can foretell it. `key`: what an earlier login
     /// came to. `plain`: without TLS, where there may be none. `Err`: why there can be none, in words.
     pub(crate) fn machine(
@@ -165,6 +182,7 @@ impl Settings {
             _ if direct => Tls::Direct,
             _ => Tls::Require,
         });
+        login = login.versions(self.versions.0, self.versions.1);
         login = login.binding(match self.binding {
             super::ChannelBinding::Disable => Binding::Disable,
             super::ChannelBinding::Prefer => Binding::Prefer,

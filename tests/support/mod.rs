@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod apache;
+#[path = "../../protocols/tests/counting/mod.rs"]
 pub(crate) mod counting;
 #[cfg(feature = "http2")]
 #[path = "../../protocols/tests/http2/frames.rs"]
@@ -14,6 +15,8 @@ mod memory;
 mod names;
 mod nghttpd;
 mod nginx;
+#[cfg(feature = "redis")]
+mod outcomes;
 mod peer;
 mod pgbouncer;
 mod postgres;
@@ -37,12 +40,14 @@ pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
 pub(crate) use names::{Asked, NameServer, Nsd, Says};
 pub(crate) use nghttpd::Nghttpd;
 pub(crate) use nginx::Nginx;
+#[cfg(feature = "redis")]
+pub(crate) use outcomes::{outcomes, values};
 pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
 pub(crate) use pgbouncer::Pgbouncer;
-pub(crate) use postgres::{PostgresBuilder, PostgresServer};
+pub(crate) use postgres::{PostgresBuilder, PostgresServer, Version as PostgresVersion};
 pub(crate) use process::{Server, free_port, raise_open_files};
 pub(crate) use python::Python;
-pub(crate) use redis::{RedisBuilder, RedisServer};
+pub(crate) use redis::{RedisBuilder, RedisServer, next_command};
 pub(crate) use redis_cluster::RedisCluster;
 pub(crate) use redis_sentinel::RedisSentinel;
 pub(crate) use stunnel::Stunnel;

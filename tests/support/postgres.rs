@@ -1,6 +1,7 @@
-//! PostgreSQL in a folder of its own, on a TCP port and a unix socket, with a user for each way to log in. pgbouncer stands
-//! beside this file.
+//! PostgreSQL of either version that we have, in a folder of its own, on a TCP port and a unix socket, with a user for each
+//! way to log in. pgbouncer stands beside this file.
 
+use std::env;
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,13 +11,46 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::process::{Launch, find, hand_over, run, state, unprivileged, wait_until};
+use super::process::{Launch, assert_reachable, find, hand_over, run, state, unprivileged, wait_until};
 use super::tls::Identity;
 use super::{Folder, Server};
+
+/// Whose programs are run: a version is a folder of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// Those of the folder that `AQUESTS_POSTGRES` names, from the root of the repository on, or else the system's.
+    #[default]
+    Usual,
+    /// One that knows direct TLS and protocol 3.2, which Debian does not have.
+    V18,
+}
+
+impl Version {
+    /// What it takes to have them.
+    fn program(self, name: &str) -> PathBuf {
+        let folder = match self {
+            Version::Usual => env::var_os("AQUESTS_POSTGRES").map(PathBuf::from),
+            Version::V18 => Some("target/servers/postgresql-18/bin".into()),
+        };
+        let Some(folder) = folder else { return find(name, "postgresql") };
+        let path = root().join(folder).join(name);
+        let help = "install PostgreSQL 18 with: tests/run --install postgres-18";
+        assert!(path.is_file(), "{} is missing; {help}", path.display());
+        assert_reachable(&path);
+        path
+    }
+}
+
+/// Of the repository: this file is a part of several packages.
+fn root() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|folder| folder.join("tests/run").is_file()).expect("tests/run is beside the tests")
+}
 
 /// What a server is to be like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PostgresBuilder {
+    version: Version,
     identity: Option<Identity>,
     /// Who signs the certificates of clients.
     authority: Option<String>,
@@ -25,6 +59,11 @@ pub(crate) struct PostgresBuilder {
 }
 
 impl PostgresBuilder {
+    pub(crate) fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
     /// Speaks TLS to whoever asks for it. Without this it answers that it does not.
     pub(crate) fn tls(mut self, identity: &Identity) -> Self {
         self.identity = Some(identity.clone());
@@ -54,7 +93,7 @@ impl PostgresBuilder {
         hand_over(folder.path());
         let path = folder.path().display().to_string();
         let mut command = Command::new(find("setpriv", "util-linux"));
-        command.args(unprivileged()).arg("--").arg(find("initdb", "postgresql")).current_dir(folder.path());
+        command.args(unprivileged()).arg("--").arg(self.version.program("initdb")).current_dir(folder.path());
         command.args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
         command.arg(folder.path().join("data"));
         run(&mut command, "").unwrap_or_else(|error| panic!("initdb makes no cluster of databases: {error}"));
@@ -72,8 +111,8 @@ impl PostgresBuilder {
         if let Some(pem) = &self.authority {
             folder.write("clients.pem", pem);
         }
-        let server = launch(folder.path(), None);
-        let mut postgres = PostgresServer { server, folder };
+        let server = launch(self.version, folder.path(), None);
+        let mut postgres = PostgresServer { server, folder, version: self.version };
         postgres.wait_until_it_is_ready();
         postgres.psql_in("postgres", ROLES);
         postgres
@@ -134,9 +173,9 @@ CREATE DATABASE test;
 GRANT ALL ON SCHEMA public TO PUBLIC;
 "#;
 
-fn launch(folder: &Path, port: Option<u16>) -> Server {
+fn launch(version: Version, folder: &Path, port: Option<u16>) -> Server {
     let log = folder.join("log");
-    let launch = Launch::new("postgres", "postgresql");
+    let launch = Launch::at(version.program("postgres"));
     // The usual farewell lets it wait for its clients; this one does not.
     let launch = Launch { unprivileged: true, farewell: Signal::INT, log: Some(&log), port, ..launch };
     launch.start(|command, port| {
@@ -154,6 +193,7 @@ pub(crate) struct PostgresServer {
     // First, so that the process ends before its folder goes.
     server: Server,
     folder: Folder,
+    version: Version,
 }
 
 impl PostgresServer {
@@ -190,6 +230,12 @@ impl PostgresServer {
     /// `user`: `trust`, or with a password `scram:secret`.
     pub(crate) fn url(&self, user: &str) -> String {
         format!("postgres://{user}@127.0.0.1:{}/{}", self.port(), Self::DATABASE)
+    }
+
+    /// The first number of what it calls its version.
+    #[track_caller]
+    pub(crate) fn version(&self) -> u32 {
+        self.psql("SELECT current_setting('server_version_num')::int / 10000").parse().expect("a version is a number")
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -292,7 +338,7 @@ impl PostgresServer {
     /// [`Self::kill`].
     pub(crate) fn restart(&mut self) {
         self.stop();
-        self.server = launch(self.folder.path(), Some(self.port()));
+        self.server = launch(self.version, self.folder.path(), Some(self.port()));
         self.wait_until_it_is_ready();
     }
 

@@ -25,11 +25,9 @@ pub(crate) struct Server {
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a server is started and ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Launch<'a> {
-    pub(crate) program: &'a str,
-    /// What to install where the program is missing.
-    pub(crate) package: &'a str,
+    pub(crate) program: PathBuf,
     /// Where it gives up being root before it begins: some servers refuse to be that.
     pub(crate) unprivileged: bool,
     /// What ends it, and its clients with it.
@@ -41,13 +39,17 @@ pub(crate) struct Launch<'a> {
 }
 
 impl<'a> Launch<'a> {
-    pub(crate) fn new(program: &'a str, package: &'a str) -> Self {
-        Self { program, package, unprivileged: false, farewell: Signal::TERM, log: None, port: None }
+    /// `package` is what to install where the program is missing.
+    pub(crate) fn new(program: &str, package: &str) -> Self {
+        Self::at(find(program, package))
+    }
+
+    pub(crate) fn at(program: PathBuf) -> Self {
+        Self { program, unprivileged: false, farewell: Signal::TERM, log: None, port: None }
     }
 
     /// Starts it on a port, which `command` puts into its arguments, and waits until it accepts.
     pub(crate) fn start(self, mut arguments: impl FnMut(&mut Command, u16)) -> Server {
-        let program = find(self.program, self.package);
         let mut last = None;
         // Another process may take the port between the probe and the start.
         for _ in 0..5 {
@@ -58,14 +60,15 @@ impl<'a> Launch<'a> {
                 command.args(unprivileged());
             }
             // The kernel ends the server when the thread that started it ends, whatever ended that.
-            command.args(["--pdeathsig", farewell, "--"]).arg(&program);
+            command.args(["--pdeathsig", farewell, "--"]).arg(&self.program);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
             if let Some(log) = self.log {
                 let file = File::create(log).unwrap_or_else(|error| panic!("cannot make {}: {error}", log.display()));
                 command.stdout(file.try_clone().expect("a file can be shared")).stderr(file);
             }
             arguments(&mut command, port);
-            let child = spawn(command).unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+            let child =
+                spawn(command).unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display()));
             let mut server = Server { child, farewell: self.farewell, port };
             match server.wait_until_it_accepts() {
                 None => return server,
@@ -73,7 +76,7 @@ impl<'a> Launch<'a> {
             }
         }
         let (status, complaint) = last.expect("there was a first time");
-        panic!("{} ended at its start with {status}: {complaint}", program.display());
+        panic!("{} ended at its start with {status}: {complaint}", self.program.display());
     }
 }
 
@@ -238,6 +241,19 @@ pub(crate) fn unprivileged() -> Vec<String> {
         return Vec::new();
     }
     vec![format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".into()]
+}
+
+/// Whom [`unprivileged`] servers run as can start a program in a folder of somebody else.
+#[track_caller]
+pub(crate) fn assert_reachable(program: &Path) {
+    if !is_root() {
+        return;
+    }
+    for path in program.ancestors() {
+        let about = fs::metadata(path).unwrap_or_else(|error| panic!("cannot look at {}: {error}", path.display()));
+        let open = std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o001 != 0;
+        assert!(open, "nobody but its owner can get at {}; let others: chmod o+x {0}", path.display());
+    }
 }
 
 /// Gives a file to whom [`unprivileged`] servers run as.

@@ -2,14 +2,14 @@
 //! and sentinels are made of it beside this file.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::process::{Launch, find, run};
 use super::tls::Identity;
-use super::{Folder, Server, free_port};
+use super::{Conn, Folder, Server, free_port};
 
 /// What a server is to be like.
 #[derive(Clone, Debug, Default)]
@@ -271,4 +271,12 @@ impl RedisServer {
         });
         self.server.wait_until("redis-server listens on its unix socket", &log, || socket.exists());
     }
+}
+
+/// The words of the next command that a client sends to a peer.
+pub(crate) fn next_command(conn: &mut Conn) -> io::Result<Vec<String>> {
+    // How many words there are, and each with its length in front.
+    let count = conn.line()?[1..].parse::<usize>().expect("a command is an array");
+    let lines = (0..2 * count).map(|_| conn.line()).collect::<io::Result<Vec<_>>>()?;
+    Ok(lines.into_iter().skip(1).step_by(2).collect())
 }

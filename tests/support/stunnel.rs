@@ -33,6 +33,10 @@ impl Stunnel {
         Self { server, _folder: folder }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://127.0.0.1:{}{path}", self.server.port)
     }

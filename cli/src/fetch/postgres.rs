@@ -39,6 +39,7 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     if args.count.is_some() && !listens {
         return Err(Failure::Usage("--count is for what listens: LISTEN channel".to_owned()));
     }
+    let copies_in = sql::copies_in(&text);
     let request = request(args, &db, &text, values)?;
     let mut client =
         super::client(args, &db.url(), args.timeout.map_or(PATIENCE, |timeout| timeout.saturating_add(SILENCE)))?;
@@ -62,23 +63,28 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     printer().asked(text);
     let parts = Arc::clone(&results);
     let request = request.on_part(move |part| parts.lock().unwrap_or_else(PoisonError::into_inner).part(part));
-    session.send(request).map_err(aquests::Error::from)?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let (flag, handle) = (Arc::clone(&interrupted), client.handle());
+    signal::on_interrupt(move || {
+        flag.store(true, Ordering::SeqCst);
+        handle.wake();
+    })?;
+    let id = session.send(request).map_err(aquests::Error::from)?;
     // After everything that can be wrong with what was asked for: a file that is there is not cut for nothing.
     printer().print_to(Sink::open(args.output.as_deref())?);
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let (mut answered, mut listening) = (false, false);
+    let (mut answered, mut listening, mut stopped) = (false, false, false);
     loop {
         client.turn(None)?;
         while let Some(outcome) = client.next_outcome() {
             answered = true;
-            print(&mut printer(), args, outcome);
-            if listens && !printer().failed {
-                listening = true;
-                let (flag, handle) = (Arc::clone(&interrupted), client.handle());
-                signal::on_interrupt(move || {
-                    flag.store(true, Ordering::SeqCst);
-                    handle.wake();
-                })?;
+            print(&mut printer(), args, outcome, stopped);
+            listening = listens && !printer().failed && !stopped;
+        }
+        if !answered && !stopped && interrupted.load(Ordering::SeqCst) {
+            stopped = true;
+            // What copies waits for us, and nothing runs where nobody let us in yet: those are given up here.
+            if copies_in || !client.interrupt(id) {
+                client.cancel(id);
             }
         }
         // The callbacks lock it too: it is let go before anything is done.
@@ -95,7 +101,7 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
             printer().fail(&format!("aquests: {words}"));
             break;
         }
-        if answered && (!listening || enough) || interrupted.load(Ordering::SeqCst) {
+        if answered && (!listening || enough || interrupted.load(Ordering::SeqCst)) {
             break;
         }
     }
@@ -103,6 +109,7 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     printer.flush();
     match printer.end() {
         Some(End::Failed(failure)) => Err(failure),
+        _ if stopped => Err(Failure::Interrupted),
         _ if printer.failed => Err(Failure::Said),
         _ => Ok(()),
     }
@@ -142,7 +149,8 @@ fn request(args: &FetchArgs, db: &Postgres, text: &str, values: &[String]) -> Re
         _ if copies_in => from_stdin(db.copy_in(text).into()),
         None if values.is_empty() => db.query(text).into(),
         _ => {
-            let values: Vec<BoxedValue> = values.iter().map(|value| Box::new(value.clone()) as BoxedValue).collect();
+            let values: Vec<BoxedValue> =
+                values.iter().map(|word| Box::new(database::value(word)) as BoxedValue).collect();
             // It is sent once, and values are shown as text: nobody has to know their types.
             db.execute(text, values).prepare(false).look_up(LookUp::Never).into()
         }
@@ -173,7 +181,8 @@ fn listen(session: &Session, results: &Arc<Mutex<Results>>) {
     });
 }
 
-fn print(results: &mut Results, args: &FetchArgs, outcome: Outcome) {
+/// `stopped`: it was given up because somebody wanted it to end.
+fn print(results: &mut Results, args: &FetchArgs, outcome: Outcome, stopped: bool) {
     match outcome.into_result() {
         Ok(response) => {
             if let Some(error) = response.results().and_then(aquests::postgres::Results::error) {
@@ -183,8 +192,8 @@ fn print(results: &mut Results, args: &FetchArgs, outcome: Outcome) {
                 results.say(&printer::times(response.received(), response.timings()));
             }
         }
-        // That is what ends it.
-        Err(error) if error.kind() == aquests::ErrorKind::Cancelled => {}
+        // Nobody reads it any more.
+        Err(error) if error.kind() == aquests::ErrorKind::Cancelled && !stopped => {}
         Err(error) => results.fail(&format!("aquests: {error}")),
     }
 }

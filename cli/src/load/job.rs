@@ -161,6 +161,7 @@ fn postgres(url: &str, args: &LoadArgs) -> Result<Asked, Failure> {
         return Err(Failure::Usage("a statement is missing behind the URL: postgres://… \"SELECT 1\"".to_owned()));
     };
     let name = sql.trim_start().split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+    let values = values.iter().map(|word| database::value(word));
     let plan = Plan::postgres(&db, sql, values, args.protocol.unwrap_or_default().into())?;
     Ok((plan, db.url().to_string(), Parts::named(name)))
 }

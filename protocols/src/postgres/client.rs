@@ -1,8 +1,10 @@
 //! The frontend's side of one connection: what is sent and when, and how messages are framed. What an answer means is in
-//! `answers`.
+//! `answers`; data of COPY is told together in `gather`.
 
 mod answers;
+mod gather;
 
+use core::ops::RangeInclusive;
 use std::collections::VecDeque;
 
 use answers::{fail_copy, transaction};
@@ -10,7 +12,7 @@ use answers::{fail_copy, transaction};
 use super::login::{Process, Tls, terminate};
 use super::request::{self, CancelKey, End, Request, Step};
 use super::view::{self, ErrorRef};
-use super::{Limits, Login, Message, ScramKey, Transaction, Violation};
+use super::{Limits, Login, Message, ProtocolVersion, ScramKey, Transaction, Violation};
 use crate::{Error, Established, Event, ExchangeId, Input, Limit, Protocol, Refused, Replay};
 
 /// The frontend's side of one connection.
@@ -27,6 +29,10 @@ pub struct Client {
     /// The columns of the rows that come, where they were described.
     columns: Option<u16>,
     copy: Option<CopyIn>,
+    /// Data of COPY from the server that is told together.
+    gathered: Vec<u8>,
+    /// What is spoken, unless the server names another version.
+    version: ProtocolVersion,
     key: Option<CancelKey>,
     scram_key: Option<ScramKey>,
     transaction: Transaction,
@@ -114,6 +120,12 @@ struct CopyIn {
 /// Of a message before the login is over: `MAX_ERRLEN` of libpq.
 const LOGIN_MESSAGE: u32 = 30_000;
 
+/// Of BackendKeyData, from protocol 3.2 on: itself, a process, and a key of 4 to 256 bytes.
+const KEY: RangeInclusive<u32> = 12..=8 + 256;
+
+/// Of NegotiateProtocolVersion: as libpq.
+const NEGOTIATION: RangeInclusive<u32> = 12..=2_000;
+
 /// Bytes of one CopyData. The protocol has no windows, and the socket no end.
 const COPY_ROOM: usize = 64 << 10;
 
@@ -127,10 +139,12 @@ impl Client {
         Ok(Self {
             owed: VecDeque::new(),
             state: State::Unconnected,
+            version: login.version(),
             login: Some(Box::new(Process::new(login))),
             answer: Answer::Begins,
             columns: None,
             copy: None,
+            gathered: Vec::new(),
             key: None,
             scram_key: None,
             transaction: Transaction::Idle,
@@ -170,8 +184,13 @@ impl Client {
     }
 
     /// What it takes to cancel what runs here, once the server said it.
-    pub fn cancel_key(&self) -> Option<CancelKey> {
-        self.key
+    pub fn cancel_key(&self) -> Option<&CancelKey> {
+        self.key.as_ref()
+    }
+
+    /// The version of the protocol: what was asked for, until the server lets us in.
+    pub fn version(&self) -> ProtocolVersion {
+        self.version
     }
 
     /// What the password came to, after a login by SCRAM: for [`Login::scram_key`] of the next connection.
@@ -265,7 +284,7 @@ impl Client {
         };
         let length = u32::from_be_bytes([a, b, c, d]);
         if let Some(login) = self.login.as_ref().filter(|login| !login.is_in()) {
-            if !matches!(kind, b'R' | b'E') {
+            if !matches!(kind, b'R' | b'E') && (kind != b'v' || !login.may_negotiate()) {
                 return Err(Violation::Unexpected.into());
             }
             if kind == b'E' && !(8..=LOGIN_MESSAGE).contains(&length) && login.is_begun() {
@@ -278,10 +297,12 @@ impl Client {
         }
         self.judge_header(kind, length)?;
         if kind == b'd' {
-            if length > 4 {
-                self.state = State::Data(length - 4);
+            if length == 4 || rest.is_empty() {
+                self.state = if length > 4 { State::Data(length - 4) } else { State::Message };
+                return Ok((5, Event::Progress));
             }
-            return Ok((5, Event::Progress));
+            let (count, event) = self.read_data(length - 4, rest);
+            return Ok((5 + count, event));
         }
         let Some(body) = rest.get(..length as usize - 4) else {
             return Ok((0, Event::NeedData { at_least: 1 + length as usize }));
@@ -295,7 +316,8 @@ impl Client {
         let bare = match kind {
             b'1' | b'2' | b'3' | b'I' | b'c' | b'n' | b's' => Some(4),
             b'Z' => Some(5),
-            b'K' => Some(12),
+            b'K' if self.version == ProtocolVersion::V3_0 => Some(12),
+            b'K' | b'v' => None,
             b'A' | b'C' | b'D' | b'E' | b'G' | b'H' | b'N' | b'R' | b'S' | b'T' | b'd' | b't' => None,
             _ => return Err(Violation::Unexpected.into()),
         };
@@ -306,6 +328,9 @@ impl Client {
             b'd' if self.answer != Answer::CopyOut => Err(Violation::Unexpected.into()),
             // It is told as it comes.
             b'd' => Ok(()),
+            b'K' if !KEY.contains(&length) => Err(Violation::Length.into()),
+            b'v' if self.login.is_none() => Err(Violation::Unexpected.into()),
+            b'v' if !NEGOTIATION.contains(&length) => Err(Violation::Length.into()),
             _ if length > self.limits.message => Err(too_large(self.limits.message)),
             _ => Ok(()),
         }
@@ -322,10 +347,13 @@ impl Client {
                 let error = ErrorRef::new(body)?;
                 Ok(self.reject(error))
             }
+            b'v' if login.may_negotiate() => {
+                self.version = login.negotiate(body)?;
+                Ok(Event::Progress)
+            }
             b'K' if login.is_in() => {
-                let (process, secret) = view::key(body)?;
-                let key = CancelKey { process, secret };
-                self.key = Some(key);
+                let key = view::key(body)?;
+                self.key = Some(key.to_key());
                 Ok(Event::Push(Message::Key(key)))
             }
             b'Z' if login.is_in() => {
@@ -486,6 +514,15 @@ impl Protocol for Client {
 
     #[inline]
     fn receive<'a>(&'a mut self, input: Input<'a>, out: &mut Vec<u8>) -> Result<(usize, Event<Message<'a>>), Error> {
+        let gathered = self.gather(input.bytes);
+        if gathered > 0 {
+            let event = if self.gathered.is_empty() {
+                Event::Progress
+            } else {
+                self.message(Message::Data(&self.gathered), false)
+            };
+            return Ok((gathered, event));
+        }
         match self.state {
             State::Failed(error) => Err(error),
             _ => self.read(input, out).map_err(|error| self.fail(error, out)),

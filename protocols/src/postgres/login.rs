@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::request::{CancelKey, bare, message, push_length, push_text, without_kind};
 use super::scram::{Scram, ScramKey, md5};
+use super::view::negotiation;
 use super::{Limits, Violation};
 use crate::{Error, Established, Refused};
 
@@ -23,6 +24,8 @@ pub struct Login {
     clear_text: bool,
     binding: Binding,
     pub(super) tls: Tls,
+    /// The versions of the protocol that will do, the greatest of which is asked for.
+    versions: (ProtocolVersion, ProtocolVersion),
     /// All that is said, in place of a login.
     interrupt: Option<CancelKey>,
 }
@@ -41,6 +44,30 @@ pub enum Tls {
     /// It is there from the first byte, or nothing is said (`sslnegotiation=direct`, servers from 17 on). Must have agreed
     /// on `postgresql` by ALPN.
     Direct,
+}
+
+/// A version of the protocol. There is no 3.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ProtocolVersion {
+    /// What every server speaks.
+    #[default]
+    V3_0,
+    /// Servers from 18 on: keys to cancel with may have up to 256 bytes in place of 4.
+    V3_2,
+}
+
+impl ProtocolVersion {
+    /// The greatest that is known here.
+    pub const LATEST: Self = Self::V3_2;
+
+    /// As StartupMessage has it.
+    fn number(self) -> u32 {
+        match self {
+            Self::V3_0 => 3 << 16,
+            Self::V3_2 => 3 << 16 | 2,
+        }
+    }
 }
 
 /// Whether the login is tied to the TLS connection (`channel_binding`).
@@ -68,6 +95,7 @@ impl Login {
             clear_text: true,
             binding: Binding::default(),
             tls: Tls::default(),
+            versions: Default::default(),
             interrupt: None,
         }
     }
@@ -129,8 +157,25 @@ impl Login {
         self
     }
 
+    /// The least and the greatest version of the protocol: 3.0 alone unless set, as libpq has it. The greatest is asked for,
+    /// and a server that does not know it names another; below the least there is no login. Some poolers hang up at another
+    /// version than 3.0.
+    #[must_use]
+    pub fn versions(mut self, least: ProtocolVersion, greatest: ProtocolVersion) -> Self {
+        self.versions = (least, greatest);
+        self
+    }
+
+    /// The version that is asked for.
+    pub(super) fn version(&self) -> ProtocolVersion {
+        self.versions.1
+    }
+
     /// It can be written.
     pub(super) fn check(&self) -> Result<(), Refused> {
+        if self.versions.0 > self.versions.1 {
+            return Err(Refused::Misuse("a least version of the protocol above the greatest"));
+        }
         let mut texts = self.parameters.iter().flat_map(|(name, value)| [name, value]);
         if self.user.is_empty() || self.parameters.iter().any(|(name, _)| name.is_empty()) {
             return Err(Refused::Misuse("a login with an empty name"));
@@ -167,6 +212,8 @@ pub(super) struct Process {
     /// What TLS offers to be bound to.
     bound_to: Option<Vec<u8>>,
     step: Step,
+    /// The server named a version.
+    negotiated: bool,
     pub(super) key: Option<ScramKey>,
 }
 
@@ -184,7 +231,7 @@ enum Step {
 
 impl Process {
     pub(super) fn new(login: Login) -> Self {
-        Self { login, tls: false, bound_to: None, step: Step::Begun, key: None }
+        Self { login, tls: false, bound_to: None, step: Step::Begun, negotiated: false, key: None }
     }
 
     /// We are in; settings and the first ReadyForQuery follow.
@@ -205,7 +252,7 @@ impl Process {
             _ if at.alpn.is_some_and(|alpn| alpn != b"postgresql") => return Err(Violation::Alpn),
             _ => {}
         }
-        if let Some(key) = self.login.interrupt {
+        if let Some(key) = &self.login.interrupt {
             out.extend_from_slice(&key.request());
             return Ok(());
         }
@@ -217,7 +264,7 @@ impl Process {
             return Err(Violation::Unbound);
         }
         without_kind(out, |out| {
-            out.extend_from_slice(&[0, 3, 0, 0]);
+            out.extend_from_slice(&self.login.version().number().to_be_bytes());
             push_text("user", out);
             push_text(&self.login.user, out);
             for (name, value) in &self.login.parameters {
@@ -227,6 +274,29 @@ impl Process {
             out.push(0);
         });
         Ok(())
+    }
+
+    /// The server may say that it does not know the version.
+    pub(super) fn may_negotiate(&self) -> bool {
+        self.is_begun() && !self.negotiated
+    }
+
+    /// It does not, and what it knows. Judged as libpq does: a lower version and no more than that, as nothing else was asked
+    /// for that it could not know.
+    pub(super) fn negotiate(&mut self, body: &[u8]) -> Result<ProtocolVersion, Violation> {
+        let (number, unknown) = negotiation(body)?;
+        let (least, asked) = self.login.versions;
+        let known = [ProtocolVersion::V3_0, ProtocolVersion::V3_2].into_iter().find(|it| it.number() == number);
+        match known {
+            Some(version) if version < asked && unknown == 0 => {
+                if version < least {
+                    return Err(Violation::Version);
+                }
+                self.negotiated = true;
+                Ok(version)
+            }
+            _ => Err(Violation::Negotiation),
+        }
     }
 
     /// One of the Authentication messages came.

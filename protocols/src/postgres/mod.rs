@@ -1,8 +1,9 @@
-//! PostgreSQL (protocol 3.0, the frontend's side) as a state machine: [`Client`].
+//! PostgreSQL (protocols 3.0 and 3.2, the frontend's side) as a state machine: [`Client`].
 //!
 //! `client` is the order of things, `login` what comes before the first request, `scram` its arithmetic, `request` writes
-//! what is asked, `view` judges what came and looks into it, and [`binary_copy`] is a format that COPY has. What a value means in which type, which statement is kept
-//! prepared, which connection a query belongs on and whether it may be repeated is policy and never belongs here.
+//! what is asked, `view` judges what came and looks into it, and [`binary_copy`] is a format that COPY has. What a value means
+//! in which type, which statement is kept prepared, which connection a query belongs on and whether it may be repeated is
+//! policy and never belongs here.
 //!
 //! # A walk through the client
 //!
@@ -63,6 +64,8 @@
 //! |---|---|---|---|
 //! | bytes of a message | 64 MiB | [`Limits::message`] | the answer that a client collects; libpq takes 1 GiB |
 //! | bytes of a message before the login is over | 30,000 | none | `MAX_ERRLEN` of libpq |
+//! | bytes of the key to cancel with | 4, or 256 from 3.2 on | none | protocol, "BackendKeyData" |
+//! | bytes of what a server says of versions | 2,000 | none | libpq |
 //! | iterations of SCRAM | 100,000 | [`Limits::iterations`] | RUSTSEC-2026-0179; the server's default is 4,096 |
 //! | fields of a row | those that were described | none | protocol, "DataRow" |
 //! | bytes of a message that is sent | 2 GiB − 1 | none | an `i32`, as the server reads it |
@@ -84,8 +87,8 @@ mod scram;
 mod view;
 
 pub use client::Client;
-pub use login::{Binding, Login, Tls};
-pub use request::{CancelKey, End, Format, Parameter, Request, Step};
+pub use login::{Binding, Login, ProtocolVersion, Tls};
+pub use request::{CancelKey, CancelKeyRef, End, Format, Parameter, Request, Step};
 pub use scram::ScramKey;
 pub use view::{Column, Copy, ErrorRef, Notification, Row, RowDescription, Tag, Types};
 
@@ -136,7 +139,7 @@ pub enum Message<'a> {
         value: &'a [u8],
     },
     /// A push: what it takes to cancel what runs on this connection.
-    Key(CancelKey),
+    Key(CancelKeyRef<'a>),
 }
 
 /// Whether statements are bound together.
@@ -225,6 +228,11 @@ pub enum Violation {
     CopyFields,
     /// Bytes behind the end of the binary format.
     CopyTrailing,
+    /// An answer to the version that was asked for which names a higher one, the same, one that does not exist, or options
+    /// that nobody asked for.
+    Negotiation,
+    /// The server does not know the least version that was wanted.
+    Version,
 }
 
 impl fmt::Display for Violation {
@@ -248,6 +256,12 @@ impl fmt::Display for Violation {
                 "the server did not prove that it knows the password (PostgreSQL, \"SASL Authentication\")"
             }
             Violation::Unbound => "a login without channel binding (PostgreSQL, \"SASL Authentication\")",
+            Violation::Negotiation => {
+                "a wrong answer to the version that was asked for (PostgreSQL, \"NegotiateProtocolVersion\")"
+            }
+            Violation::Version => {
+                "the server knows no version of the protocol that is wanted (PostgreSQL, \"NegotiateProtocolVersion\")"
+            }
             Violation::CopyInPipeline => "a COPY from the client in the middle of requests (PostgreSQL, \"COPY\")",
             Violation::CopySignature => "COPY data that is not binary (PostgreSQL, \"COPY\": File Header)",
             Violation::CopyFlags => {

@@ -123,25 +123,27 @@ impl Format {
 }
 
 /// What it takes to cancel what runs on a connection. Whoever has it can: it is a secret.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CancelKey {
-    pub(super) process: u32,
-    pub(super) secret: u32,
+    process: u32,
+    secret: Box<[u8]>,
 }
 
 impl CancelKey {
     /// The server's process, as `pg_stat_activity` has it.
-    pub fn process(self) -> u32 {
+    pub fn process(&self) -> u32 {
         self.process
     }
 
     /// CancelRequest: all that is to be said on a new connection, inside TLS where the first one is (after the same
     /// SSLRequest). The server answers by hanging up; what ran gets SQLSTATE 57014, if it still ran.
-    pub fn request(self) -> [u8; 16] {
-        let mut request = [0; 16];
-        for (to, word) in request.as_chunks_mut().0.iter_mut().zip([16, 80_877_102, self.process, self.secret]) {
-            *to = word.to_be_bytes();
-        }
+    pub fn request(&self) -> Vec<u8> {
+        let mut request = Vec::with_capacity(12 + self.secret.len());
+        without_kind(&mut request, |out| {
+            out.extend_from_slice(&80_877_102_u32.to_be_bytes());
+            out.extend_from_slice(&self.process.to_be_bytes());
+            out.extend_from_slice(&self.secret);
+        });
         request
     }
 }
@@ -149,6 +151,31 @@ impl CancelKey {
 impl fmt::Debug for CancelKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancelKey").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+/// The same, as it came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CancelKeyRef<'a> {
+    pub(super) process: u32,
+    pub(super) secret: &'a [u8],
+}
+
+impl CancelKeyRef<'_> {
+    /// The server's process, as `pg_stat_activity` has it.
+    pub fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// To keep.
+    pub fn to_key(&self) -> CancelKey {
+        CancelKey { process: self.process, secret: self.secret.into() }
+    }
+}
+
+impl fmt::Debug for CancelKeyRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelKeyRef").field("process", &self.process).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use core::fmt;
 use memchr::memchr;
 
 use super::Violation;
-use super::request::Format;
+use super::request::{CancelKeyRef, Format};
 
 /// A reader of a message's inside, which says `None` where it ends too early.
 struct Reader<'a>(&'a [u8]);
@@ -60,9 +60,21 @@ pub(super) fn pair(bytes: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
     whole(bytes, |reader| Some((reader.text()?, reader.text()?)))
 }
 
-/// BackendKeyData of protocol 3.0.
-pub(super) fn key(bytes: &[u8]) -> Result<(u32, u32), Violation> {
-    whole(bytes, |reader| Some((reader.u32()?, reader.u32()?)))
+/// BackendKeyData, whose length was judged.
+pub(super) fn key(bytes: &[u8]) -> Result<CancelKeyRef<'_>, Violation> {
+    whole(bytes, |reader| Some(CancelKeyRef { process: reader.u32()?, secret: std::mem::take(&mut reader.0) }))
+}
+
+/// NegotiateProtocolVersion: the version, and how many options the server does not know.
+pub(super) fn negotiation(bytes: &[u8]) -> Result<(u32, usize), Violation> {
+    whole(bytes, |reader| {
+        let (version, count) = (reader.u32()?, usize::try_from(reader.u32()?).ok()?);
+        // Each has a NUL at least: no number is believed that is larger than what came.
+        for _ in 0..count {
+            reader.text()?;
+        }
+        Some((version, count))
+    })
 }
 
 /// The columns of a result.

@@ -1,5 +1,8 @@
 //! COPY in both directions: "COPY Operations".
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::*;
 
 const FORMAT: [u8; 3] = [0, 0, 0];
@@ -184,6 +187,52 @@ fn data_from_the_server_is_told_as_it_comes() {
     let mut side = queries(1);
     side.receive(&[message(b'H', FORMAT), b"d\xff\xff\xff\xffsome".to_vec()].concat(), false);
     assert_eq!(told(&side.finish()), ["0 copy out Text", "0 \"some\""]);
+}
+
+#[test]
+fn small_messages_with_data_are_told_together_and_large_ones_alone() {
+    let row = message(b'd', "a row\n");
+    let large = message(b'd', vec![b'x'; 1025]);
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let sizes = Rc::clone(&told);
+    let mut side = queries(1).acting(move |_, event| {
+        if let Some(Event::Message { message: Seen::Data(bytes), .. }) = event {
+            sizes.borrow_mut().push(bytes.len());
+        }
+    });
+    side.receive(&message(b'H', FORMAT), false);
+    side.receive(
+        &[row.repeat(100), large.clone(), row.clone(), large, row.repeat(2), row[..7].to_vec()].concat(),
+        false,
+    );
+    assert_eq!(told.take(), [600, 1025, 6, 1025, 12, 2]);
+    // The rest of the row that had not come, and more than is told at once.
+    side.receive(&[row[7..].to_vec(), row.repeat(5_000)].concat(), false);
+    assert_eq!(told.take(), [4, 16_380, 30_000 - 16_380]);
+    // What says nothing is not told.
+    side.receive(&message(b'd', "").repeat(3), false);
+    assert_eq!(told.take(), []);
+    drop(side.finish());
+}
+
+#[test]
+fn small_messages_are_held_and_dropped_like_others() {
+    let peer =
+        [message(b'H', FORMAT), message(b'd', "one\n").repeat(3), message(b'c', ""), complete("COPY 3")].concat();
+    let mut side = queries(1);
+    side.machine.hold(ExchangeId(0));
+    side.receive(&peer, false);
+    assert_eq!(side.take_events().len(), 0, "held before anything came");
+    side.machine.resume(ExchangeId(0), &mut side.out);
+    side.receive(b"", false);
+    assert_eq!(told(&side.finish()), ["0 copy out Text", "0 \"one\\none\\none\\n\"", "0 COPY 3"]);
+    // Given up behind another, and read to its end.
+    let run = splits(&[answer("a"), ready("I"), peer, ready("I")].concat(), true, || {
+        let mut side = queries(2);
+        assert!(side.machine.cancel(ExchangeId(1), &mut side.out));
+        side
+    });
+    assert!(told(&run).iter().all(|line| line.starts_with('0')), "{:?}", told(&run));
 }
 
 #[test]

@@ -26,6 +26,8 @@ fn every_violation_cites_its_section() {
         Violation::CopyRow,
         Violation::CopyFields,
         Violation::CopyTrailing,
+        Violation::Negotiation,
+        Violation::Version,
     ] {
         let words = Error::from(violation).to_string();
         assert!(words.contains("(PostgreSQL, \""), "{words}");

@@ -12,6 +12,7 @@ mod login;
 mod pipelines;
 mod queries;
 mod tls;
+mod versions;
 
 use aquests_protocols::postgres::{Client, End, Limits, Login, Message, Parameter, Request, Step, Violation};
 use aquests_protocols::testing::{Run, Script, Seen, Side, splits};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Limits;
+use super::{Limits, ProtocolVersion};
 use crate::error::Error;
 use crate::url::{Scheme, Url};
 
@@ -29,7 +29,7 @@ use crate::url::{Scheme, Url};
 /// # Where things come from
 ///
 /// [`at`](Self::at) knows what the program says and nothing else. [`parse`](Self::parse) and [`from_env`](Self::from_env)
-/// do as libpq 15 does: what the text does not say comes from the service file, then from the `PG…` variables, then from
+/// do as libpq 15 does, with the keywords that later ones added for TLS and versions of the protocol: what the text does not say comes from the service file, then from the `PG…` variables, then from
 /// libpq's defaults; and a password that is still missing from the password file. Beside libpq's:
 ///
 /// - The user's name that is nowhere said is that in `USER` or `LOGNAME`, not the one of the system's accounts.
@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) user: String,
     pub(crate) database: Option<String>,
     pub(crate) ssl: Ssl,
+    /// The least and the greatest version of the protocol.
+    pub(crate) versions: (ProtocolVersion, ProtocolVersion),
     pub(crate) binding: ChannelBinding,
     pub(crate) target: Target,
     pub(crate) balance: LoadBalance,
@@ -231,6 +233,7 @@ impl Default for Settings {
             user: String::new(),
             database: None,
             ssl: Ssl::default(),
+            versions: Default::default(),
             binding: ChannelBinding::default(),
             target: Target::default(),
             balance: LoadBalance::default(),
@@ -282,6 +285,9 @@ impl Settings {
         if self.ssl.negotiation == SslNegotiation::Direct && !demands {
             return Err(Error::invalid("sslnegotiation=direct wants sslmode=require or stronger"));
         }
+        if self.versions.0 > self.versions.1 {
+            return Err(Error::invalid("min_protocol_version is above max_protocol_version"));
+        }
         if self.ssl.roots == Roots::System && self.ssl.mode != SslMode::VerifyFull {
             return Err(Error::invalid("sslrootcert=system wants sslmode=verify-full"));
         }
@@ -322,7 +328,14 @@ impl Postgres {
     /// libpq's `key=value` words (`host=/run/postgresql dbname=mydb`). What they do not say is looked up around the
     /// program: see above. PostgreSQL, "Connection Strings".
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::parse_in(text, &|name| std::env::var(name).ok())
+        Self::parse_or(text, [])
+    }
+
+    /// [`parse`](Self::parse), with keywords and values for what neither the text nor anything around the program says:
+    /// `[("sslmode", "verify-full")]`.
+    pub fn parse_or<'a>(text: &str, otherwise: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
+        let otherwise: Vec<_> = otherwise.into_iter().collect();
+        Self::parse_in(text, &otherwise, &|name| std::env::var(name).ok())
     }
 
     /// Whether a URL is one of PostgreSQL.
@@ -331,16 +344,28 @@ impl Postgres {
         ["postgres", "postgresql"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
     }
 
+    /// Whether a text is for PostgreSQL: a URL, or words of which the first is a keyword of libpq (`host=… dbname=…`).
+    pub fn is_connection_string(text: &str) -> bool {
+        Self::is_url(text) || words::begins_with_keyword(text)
+    }
+
     /// What the environment says, as `psql` without arguments.
     pub fn from_env() -> Result<Self, Error> {
         Self::parse("")
     }
 
-    /// [`parse`](Self::parse) among these variables.
-    pub(crate) fn parse_in(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    /// [`parse_or`](Self::parse_or) among these variables.
+    pub(crate) fn parse_in(
+        text: &str,
+        otherwise: &[(&str, &str)],
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
         let mut said = words::read(text)?;
         let around = surroundings::Surroundings { variable };
         around.complete(&mut said)?;
+        for (keyword, value) in otherwise {
+            said.entry(options::known(keyword)?).or_insert_with(|| (*value).to_owned());
+        }
         let mut settings = options::judge(&said)?;
         settings.parameters = around.parameters();
         settings.check()?;
@@ -377,6 +402,13 @@ impl Postgres {
     #[must_use]
     pub fn ssl_negotiation(self, negotiation: SslNegotiation) -> Self {
         self.change(|it| it.ssl.negotiation = negotiation)
+    }
+
+    /// The least and the greatest version of the protocol (`min_protocol_version`, `max_protocol_version`): 3.0 alone unless
+    /// set, as some poolers hang up at any other.
+    #[must_use]
+    pub fn protocol_versions(self, least: ProtocolVersion, greatest: ProtocolVersion) -> Self {
+        self.change(|it| it.versions = (least, greatest))
     }
 
     /// Trusts the certificates in this file (PEM) instead of those that the client trusts.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::words::Said;
 use super::{
-    ChannelBinding, Host, LoadBalance, OnlyTls, PORT, Place, Roots, Secret, Settings, SslMode, SslNegotiation, Target,
+    ChannelBinding, Host, LoadBalance, OnlyTls, PORT, Place, ProtocolVersion, Roots, Secret, Settings, SslMode,
+    SslNegotiation, Target,
 };
 use crate::error::Error;
 
@@ -48,6 +49,8 @@ const KEYWORDS: &[Keyword] = &[
     ("keepalives_interval", None, Ignored),
     ("krbsrvname", Some("PGKRBSRVNAME"), Ignored),
     ("load_balance_hosts", Some("PGLOADBALANCEHOSTS"), Read),
+    ("max_protocol_version", Some("PGMAXPROTOCOLVERSION"), Read),
+    ("min_protocol_version", Some("PGMINPROTOCOLVERSION"), Read),
     ("options", Some("PGOPTIONS"), Read),
     ("passfile", Some("PGPASSFILE"), Read),
     ("password", Some("PGPASSWORD"), Read),
@@ -145,8 +148,27 @@ pub(super) fn judge(said: &Said) -> Result<Settings, Error> {
         Some("random") => LoadBalance::Random,
         Some(other) => return Err(wrong("load_balance_hosts", other)),
     };
+    settings.versions = versions(value("min_protocol_version"), value("max_protocol_version"))?;
     ssl(said, &mut settings)?;
     Ok(settings)
+}
+
+/// The least and the greatest version of the protocol.
+fn versions(least: Option<&str>, greatest: Option<&str>) -> Result<(ProtocolVersion, ProtocolVersion), Error> {
+    let version = |keyword: &str, value: &str| match value {
+        "3.0" => Ok(ProtocolVersion::V3_0),
+        "3.2" => Ok(ProtocolVersion::V3_2),
+        "latest" => Ok(ProtocolVersion::LATEST),
+        other => Err(wrong(keyword, other)),
+    };
+    let least = least.map_or(Ok(ProtocolVersion::V3_0), |value| version("min_protocol_version", value))?;
+    let greatest = match greatest {
+        Some(value) => version("max_protocol_version", value)?,
+        // As libpq: 3.0, unless that would not do.
+        None if least > ProtocolVersion::V3_0 => ProtocolVersion::LATEST,
+        None => ProtocolVersion::V3_0,
+    };
+    Ok((least, greatest))
 }
 
 /// What concerns TLS.

@@ -7,7 +7,7 @@ fn parse(text: &str) -> Result<Postgres, Error> {
 /// Among these variables, and a user so that there is one.
 fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Postgres, Error> {
     let find = |name: &str| variables.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned());
-    Postgres::parse_in(text, &|name| find(name).or_else(|| (name == "USER").then(|| "me".to_owned())))
+    Postgres::parse_in(text, &[], &|name| find(name).or_else(|| (name == "USER").then(|| "me".to_owned())))
 }
 
 fn settings(text: &str) -> Settings {
@@ -281,6 +281,59 @@ fn reached(settings: &Settings) -> Vec<String> {
         _ => host.to_string(),
     };
     settings.hosts.iter().map(named).collect()
+}
+
+#[test]
+fn a_text_is_for_postgresql_if_it_is_a_url_or_begins_with_a_keyword() {
+    for text in ["postgres://", "POSTGRESQL://h/d", "host=h", "service=s", " dbname = 'a b'", "user=u password=p"] {
+        assert!(Postgres::is_connection_string(text), "{text}");
+    }
+    for text in ["", "http://h/?host=x", "redis://h", "h", "hots=h", "=h", "h/path?user=x", "/bytes/10", "dbname"] {
+        assert!(!Postgres::is_connection_string(text), "{text}");
+    }
+}
+
+#[test]
+fn what_nobody_says_is_as_the_program_wants_it() {
+    let mode = |text: &str, variables: &[(&str, &str)]| {
+        let find = |name: &str| variables.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned());
+        let db = Postgres::parse_in(text, &[("sslmode", "verify-full"), ("user", "me")], &find).unwrap();
+        db.settings().ssl.mode
+    };
+    assert_eq!(mode("host=h", &[]), SslMode::VerifyFull);
+    assert_eq!(mode("host=h sslmode=allow", &[]), SslMode::Allow);
+    assert_eq!(mode("postgres://h?sslmode=allow", &[]), SslMode::Allow);
+    assert_eq!(mode("host=h", &[("PGSSLMODE", "disable")]), SslMode::Disable);
+    assert!(Postgres::parse_or("host=h", [("colour", "blue")]).is_err());
+}
+
+#[test]
+fn versions_of_the_protocol_are_those_of_libpq() {
+    use ProtocolVersion::{V3_0, V3_2};
+    for (text, expected) in [
+        ("", (V3_0, V3_0)),
+        ("max_protocol_version=latest", (V3_0, V3_2)),
+        ("max_protocol_version=3.2", (V3_0, V3_2)),
+        ("max_protocol_version=3.0", (V3_0, V3_0)),
+        ("min_protocol_version=3.2", (V3_2, V3_2)),
+        ("min_protocol_version=3.0", (V3_0, V3_0)),
+        ("min_protocol_version=latest max_protocol_version=latest", (V3_2, V3_2)),
+        ("postgres://h?min_protocol_version=3.2", (V3_2, V3_2)),
+    ] {
+        assert_eq!(settings(text).versions, expected, "{text}");
+    }
+    let variables = [("PGMINPROTOCOLVERSION", "3.0"), ("PGMAXPROTOCOLVERSION", "3.2")];
+    assert_eq!(parse_with("", &variables).unwrap().settings().versions, (V3_0, V3_2));
+    for wrong in ["3.1", "3", "2.0", "4.0", "3.9999", "''", "Latest"] {
+        for keyword in ["min_protocol_version", "max_protocol_version"] {
+            let error = parse(&format!("{keyword}={wrong}")).unwrap_err();
+            assert!(error.to_string().ends_with(&format!("is no value for {keyword}")), "{error}");
+        }
+    }
+    let error = parse("min_protocol_version=3.2 max_protocol_version=3.0").unwrap_err().to_string();
+    assert_eq!(error, "min_protocol_version is above max_protocol_version");
+    let db = Postgres::at("h", "d").user("u", "").protocol_versions(V3_2, V3_0);
+    assert_eq!(db.settings().check().unwrap_err().to_string(), error);
 }
 
 #[test]

@@ -17,6 +17,12 @@ pub(super) fn read(text: &str) -> Result<Said, Error> {
     }
 }
 
+/// It is words, and the first is known.
+pub(super) fn begins_with_keyword(text: &str) -> bool {
+    let text = text.trim_start_matches(is_space);
+    text.split_once('=').is_some_and(|(name, _)| options::known(name.trim_end_matches(is_space)).is_ok())
+}
+
 fn invalid(words: impl Into<String>) -> Error {
     Error::invalid(words)
 }

@@ -80,6 +80,7 @@ impl Client {
                 self.transaction = transaction(body)?;
                 self.skipping = false;
                 self.copy = None;
+                self.gathered_all();
                 (self.answer, self.columns) = (Answer::Begins, None);
                 return Ok(self.finish(Message::Ready(self.transaction)));
             }

@@ -4,219 +4,19 @@
 //! A route is where requests can share connections. A session has a route of its own with exactly one connection, which
 //! is how it keeps everybody else off it.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
-use std::time::Duration;
 
 use slab::Slab;
 
-use crate::error::ErrorKind;
-#[cfg(feature = "postgres")]
-use crate::postgres;
-use crate::protocols::ExchangeId;
+pub(crate) use self::connection::{Connection, Made, Race, State};
+pub(crate) use self::route::{Names, Route, Session, Spoken, Waiting};
 #[cfg(feature = "postgres")]
 use crate::reactor::Address;
 use crate::reactor::{Key, Moment};
 use crate::route::RouteKey;
 
-/// Where requests wait for connections to one peer.
-#[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) key: RouteKey,
-    pub(crate) queue: VecDeque<Waiting>,
-    pub(crate) names: Names,
-    /// Where its connections lead in place of what its key says, once that was found out by asking servers.
-    pub(crate) led: Option<(String, u16)>,
-    /// When the resolver was asked, and how long it took, until a connection has taken note of it.
-    pub(crate) asked: Moment,
-    pub(crate) resolve: Option<Duration>,
-    pub(crate) spoken: Spoken,
-    /// Connections in any state, those being dialed included.
-    pub(crate) connections: usize,
-    /// Connections that will ask for requests of themselves: being dialed, or woken.
-    pub(crate) coming: usize,
-    /// Connections with room and nothing to send, the last used at the end.
-    idle: Vec<usize>,
-    pub(crate) session: Option<Session>,
-    /// Which of several hosts is next.
-    #[cfg(feature = "postgres")]
-    pub(crate) hosts: postgres::Hosts,
-    /// Requests may follow one another on its connections. A server that ended one with requests behind an answer, and
-    /// had not said so before, shows that they may not.
-    pub(crate) pipeline: bool,
-    /// It stands in the line of routes that want a connection.
-    in_line: bool,
-    /// Its server took no more connections: not before this another is tried, as long as there are some.
-    pub(crate) dial_after: Moment,
-    /// It stands in the line of those that need no worker for it.
-    in_fast_line: bool,
-}
-
-/// A request in a queue. It may be gone by now: the exchange knows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    /// Older requests have smaller numbers.
-    pub(crate) age: u64,
-    pub(crate) id: ExchangeId,
-}
-
-/// What is known of the addresses of a route.
-#[derive(Debug)]
-pub(crate) enum Names {
-    Unknown,
-    /// By the number of the question: an answer to another one is for somebody who has left.
-    Asked(u32),
-    Known {
-        addresses: Vec<SocketAddr>,
-        next: usize,
-        until: Moment,
-    },
-}
-
-impl Names {
-    /// They are known and may be used.
-    pub(crate) fn hold(&self, now: Moment) -> bool {
-        matches!(self, Names::Known { until, .. } if *until > now)
-    }
-}
-
-/// What is known of the versions of HTTP that the server of a route speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spoken {
-    /// Nothing: the first connection will tell, and the others had better wait for it.
-    Unknown,
-    /// Nothing, and the first connection could not be made.
-    Unreached,
-    /// A request asks for an upgrade.
-    Asking,
-    Http1,
-    Http2,
-}
-
-/// What is special about the route of a session.
-#[derive(Debug, Default)]
-pub(crate) struct Session {
-    /// Something was sent through it.
-    pub(crate) used: bool,
-    /// It had a connection and lost it, and with it everything the server knew.
-    pub(crate) lost: bool,
-    /// Nobody holds it any more: when all is answered, its connection goes to the pool.
-    pub(crate) released: bool,
-    /// The slot of a cluster to whose node it leads.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
-    pub(crate) slot: Option<u16>,
-}
-
-/// A connection as the pool sees it.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) key: Option<Key>,
-    pub(crate) route: usize,
-    pub(crate) state: State,
-    /// Exchanges that were answered on it.
-    pub(crate) served: u64,
-    pub(crate) in_flight: u32,
-    /// A request was sent on it.
-    pub(crate) used: bool,
-    /// It was asked whether it is the server that it was said to be.
-    #[cfg(feature = "redis")]
-    pub(crate) checked: bool,
-    /// The server keeps something for it that nobody else is to find: a transaction, subscriptions.
-    pub(crate) dirty: bool,
-    /// The server let it in: it had room for a request once.
-    pub(crate) let_in: bool,
-    /// Answers come in any order: nothing waits behind anything.
-    pub(crate) multiplexed: bool,
-    /// Nothing is to follow the exchange that was sent last, before that is over.
-    pub(crate) alone: bool,
-    /// How long its exchange may wait at the server, where that is not silence; `Some(None)`: for ever.
-    pub(crate) patience: Option<Option<Duration>>,
-    /// Exchanges that go on where they were, before any others are sent.
-    pub(crate) again: VecDeque<ExchangeId>,
-    #[cfg(feature = "postgres")]
-    pub(crate) postgres: Option<Box<postgres::Server>>,
-    /// Which of several hosts it leads to, and how.
-    #[cfg(feature = "postgres")]
-    pub(crate) way: postgres::Way,
-    /// Where it leads, or is to.
-    #[cfg(feature = "postgres")]
-    pub(crate) address: Option<Address>,
-    /// Why the server did not let it in, in its words.
-    pub(crate) words: Option<(ErrorKind, String)>,
-    /// How many times exchanges on it wait for the program: to read on, to have more to send.
-    pub(crate) waits: u32,
-    pub(crate) dialed: Moment,
-    /// How long making it took, until a request has taken note of it.
-    pub(crate) made: Made,
-    /// When TLS began, for each address at which it did.
-    pub(crate) handshakes: Vec<(Key, Moment)>,
-    /// HTTP/2 was taken for granted, because the server had it before.
-    pub(crate) assumed: bool,
-    /// HTTP/2 was asked for on it.
-    pub(crate) asked: bool,
-    /// Several addresses are being tried for it; nothing where there is but one.
-    pub(crate) race: Option<Box<Race>>,
-    /// When it became idle, as a number that only grows.
-    idle_since: u64,
-}
-
-/// How long it took to make a connection, and the parts of that.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Made {
-    pub(crate) resolve: Option<Duration>,
-    pub(crate) connect: Option<Duration>,
-    pub(crate) tls: Option<Duration>,
-}
-
-impl Connection {
-    /// How long it may be silent while exchanges are on it, where `timeout` is what holds for most.
-    pub(crate) fn silence(&self, timeout: Duration) -> Option<Duration> {
-        match self.patience {
-            // The program is waited for.
-            _ if self.waits > 0 => None,
-            Some(longest) => longest.map(|longest| longest.saturating_add(timeout)),
-            None => Some(timeout),
-        }
-    }
-
-    /// Nothing may be sent on it now, though it has room: what it has must be over first.
-    pub(crate) fn is_taken(&self) -> bool {
-        self.alone || (self.waits > 0 && !self.multiplexed)
-    }
-
-    /// No request was ever sent on it, and it never had room for one.
-    pub(crate) fn was_never_of_use(&self) -> bool {
-        !self.used && self.idle_since == 0
-    }
-}
-
-/// The addresses of a host as they are tried for one connection (RFC 8305 §5): the first that connects is it. It counts
-/// as one connection, though two may be open.
-#[derive(Debug)]
-pub(crate) struct Race {
-    /// Those that are being tried.
-    pub(crate) attempts: Vec<(Key, SocketAddr)>,
-    /// Those that come next.
-    pub(crate) rest: VecDeque<SocketAddr>,
-    /// When the next of them is tried.
-    pub(crate) next_at: Moment,
-    /// When all of it must be over.
-    pub(crate) deadline: Moment,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Dialing,
-    /// It was woken to take requests.
-    Woken,
-    /// It has as many exchanges as it can have.
-    Busy,
-    /// It has room, and there was nothing to send.
-    Idle,
-    /// It is about to close and takes nothing.
-    Closing,
-}
+mod connection;
+mod route;
 
 /// The books.
 #[derive(Debug, Default)]
@@ -375,37 +175,13 @@ impl Pool {
         if entry.session.is_none() {
             self.workers += 1;
         }
-        self.connections.insert(Connection {
-            key: None,
+        self.connections.insert(Connection::dialed(
             route,
-            state: State::Dialing,
-            served: 0,
-            in_flight: 0,
-            used: false,
-            #[cfg(feature = "redis")]
-            checked: false,
-            dirty: false,
-            let_in: false,
-            multiplexed: false,
-            alone: false,
-            patience: None,
-            again: VecDeque::new(),
-            #[cfg(feature = "postgres")]
-            postgres: None,
+            now,
+            made,
             #[cfg(feature = "postgres")]
             way,
-            #[cfg(feature = "postgres")]
-            address: None,
-            words: None,
-            waits: 0,
-            dialed: now,
-            made,
-            handshakes: Vec::new(),
-            assumed: false,
-            asked: false,
-            race: None,
-            idle_since: 0,
-        })
+        ))
     }
 
     pub(crate) fn opened(&mut self, connection: usize, now: Moment) {
@@ -589,63 +365,6 @@ impl Pool {
         }
         // Its place in the line, if any, is another's when the slab gives the index away: that one is then looked at
         // early, which does no harm.
-    }
-}
-
-impl Route {
-    /// Where the next connection goes.
-    pub(crate) fn place(&self) -> Cow<'_, RouteKey> {
-        #[cfg(feature = "postgres")]
-        if self.hosts.next().host > 0 {
-            return Cow::Owned(self.key.of_host(self.hosts.next().host));
-        }
-        self.led().map_or(Cow::Borrowed(&self.key), Cow::Owned)
-    }
-
-    /// Where its connections were led, if they were.
-    pub(crate) fn led(&self) -> Option<RouteKey> {
-        let (host, port) = self.led.as_ref()?;
-        Some(RouteKey { host: host.clone(), port: *port, ..self.key.clone() })
-    }
-
-    /// The key of the route whose connections those of a session may become. `None`: it is not known where they lead.
-    pub(crate) fn home(&self) -> Option<RouteKey> {
-        #[cfg(feature = "redis")]
-        if self.key.is_led() {
-            let led = self.led()?;
-            return Some(if self.key.is_in_cluster() { led } else { self.key.clone() });
-        }
-        Some(self.key.clone())
-    }
-
-    /// Its connections lead elsewhere from now on. `None`: that has to be found out.
-    #[cfg(feature = "redis")]
-    pub(crate) fn lead(&mut self, to: Option<(String, u16)>) {
-        if self.led != to {
-            (self.led, self.names) = (to, Names::Unknown);
-        }
-    }
-
-    fn new(key: RouteKey, session: Option<Session>, spoken: Spoken) -> Self {
-        Self {
-            #[cfg(feature = "postgres")]
-            hosts: postgres::Hosts::new(key.is_fixed()),
-            key,
-            queue: VecDeque::new(),
-            names: Names::Unknown,
-            led: None,
-            asked: Moment::START,
-            resolve: None,
-            spoken,
-            connections: 0,
-            coming: 0,
-            idle: Vec::new(),
-            session,
-            pipeline: true,
-            in_line: false,
-            dial_after: Moment::START,
-            in_fast_line: false,
-        }
     }
 }
 
