@@ -60,6 +60,9 @@
 //! a prepared statement that was not there any more, or had another result by now. Outside of a transaction such a statement
 //! is prepared again and run once more; in a session only where nothing was sent behind it.
 //!
+//! Rows come one by one, and [held](crate::Flow::Hold) they wait at the server: whoever does so keeps a connection, and
+//! nothing else runs on it meanwhile. A [`Portal`] brings them in portions, between which its transaction goes on.
+//!
 //! # Formats
 //!
 //! [`Postgres::query`] brings text, [`Postgres::execute`] binary where the type is known here. Both read as the same types
@@ -143,6 +146,6 @@ pub(crate) use settings::Host;
 pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};
 pub(crate) use settings::{Place, Secret, Settings};
 pub(crate) use statement::{Cache, Run, Then};
-pub use statement::{LookUp, Statement};
+pub use statement::{LookUp, Portal, Statement};
 
 pub use crate::protocols::postgres::{Limits, ProtocolVersion, Transaction};

@@ -137,6 +137,7 @@ fn parts_are_told_in_their_order_and_not_kept() {
             Part::Row(row) => row.text(0).unwrap().into_owned(),
             Part::Copied(bytes) => format!("copied {}", String::from_utf8_lossy(bytes)),
             Part::Done(tag) => format!("({tag})"),
+            Part::Suspended => "suspended".to_owned(),
             Part::Notice(notice) => notice.message().to_owned(),
         })?;
         Ok(Flow::Continue)
