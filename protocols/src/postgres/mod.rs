@@ -218,6 +218,11 @@ pub enum Violation {
     Unbound,
     /// The server waits for COPY data in the middle of other requests.
     CopyInPipeline,
+    /// An answer to the version that was asked for which names a higher one, the same, one that does not exist, or options
+    /// that nobody asked for.
+    Negotiation,
+    /// The server does not know the least version that was wanted.
+    Version,
     /// COPY data that is not in the binary format.
     CopySignature,
     /// COPY data in the binary format with a flag that must be understood, and is not.
@@ -228,11 +233,6 @@ pub enum Violation {
     CopyFields,
     /// Bytes behind the end of the binary format.
     CopyTrailing,
-    /// An answer to the version that was asked for which names a higher one, the same, one that does not exist, or options
-    /// that nobody asked for.
-    Negotiation,
-    /// The server does not know the least version that was wanted.
-    Version,
 }
 
 impl fmt::Display for Violation {

@@ -21,13 +21,13 @@ fn every_violation_cites_its_section() {
         Violation::Unproven,
         Violation::Unbound,
         Violation::CopyInPipeline,
+        Violation::Negotiation,
+        Violation::Version,
         Violation::CopySignature,
         Violation::CopyFlags,
         Violation::CopyRow,
         Violation::CopyFields,
         Violation::CopyTrailing,
-        Violation::Negotiation,
-        Violation::Version,
     ] {
         let words = Error::from(violation).to_string();
         assert!(words.contains("(PostgreSQL, \""), "{words}");

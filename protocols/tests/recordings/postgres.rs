@@ -209,8 +209,9 @@ fn a_query_is_cancelled_with_the_bytes_of_libpq() {
     let all = tape::read(text);
     let cancel = all.iter().find(|run| run.connection == 2).expect("psql made a connection for it");
     let conversation = conversation("cancelled");
-    let key = conversation.up_to(2).0.machine.inner().cancel_key().expect("the server told one");
-    let (mut client, mut out) = (Client::new(Login::interrupt(key.clone())).expect("it can be written"), Vec::new());
+    let mut up_to_there = conversation.up_to(2).0;
+    let key = up_to_there.machine.inner().cancel_key().expect("the server told one").clone();
+    let (mut client, mut out) = (Client::new(Login::interrupt(key)).expect("it can be written"), Vec::new());
     client.connected(Established::default(), &mut out);
     assert_eq!(out, cancel.bytes);
 }
