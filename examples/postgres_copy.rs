@@ -1,13 +1,17 @@
-//! COPY, both ways: rows from a thread that makes them into a table, and the table into a file.
+//! COPY, both ways: rows from a thread that makes them into a table, and the table into a file; then the same in binary, from
+//! values and to rows.
 //! `cargo run --features postgres --example postgres_copy [postgres://user:password@host/database]`
 
 #[path = "support/database.rs"]
 mod database;
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::{env, fs, thread};
 
-use aquests::{Client, Error, Request};
+use aquests::postgres::{BinaryCopyBody, BinaryCopyReader, Type};
+use aquests::{BoxError, Client, Error, Flow, Request};
 
 const ROWS: u64 = 100_000;
 
@@ -44,6 +48,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     assert_eq!(fs::read_to_string(&path)?.lines().count() as u64, ROWS);
     fs::remove_file(&path)?;
+
+    // In binary, from values and to rows: nobody writes or reads text. Bodies from iterators need no thread.
+    let types = [Type::INT8, Type::INT8];
+    let rows = (ROWS as i64 + 1..=2 * ROWS as i64).map(|n| (n, n * n));
+    let copy = Request::from(db.copy_in("COPY numbers FROM STDIN (FORMAT binary)"));
+    client.send(copy.body_reader(BinaryCopyBody::new(types.clone(), rows), None))?;
+    assert_eq!(client.fetch_all()?.failed(), 0);
+    let (sum, mut rows) = (Arc::new(AtomicI64::new(0)), BinaryCopyReader::new(types));
+    let into = Arc::clone(&sum);
+    let copy = Request::from(db.query("COPY numbers TO STDOUT (FORMAT binary)"));
+    client.send(copy.on_chunk(move |_, mut chunk| {
+        while let Some(row) = rows.next(&mut chunk)? {
+            into.fetch_add(row.try_get::<i64>(0)?, Ordering::Relaxed);
+        }
+        Ok::<_, BoxError>(Flow::Continue)
+    }))?;
+    println!("{}", client.fetch_all()?);
+    assert_eq!(sum.load(Ordering::Relaxed), (ROWS * (2 * ROWS + 1)) as i64);
 
     client.send(db.query("DROP TABLE numbers"))?;
     assert_eq!(client.fetch_all()?.failed(), 0);

@@ -1,4 +1,5 @@
-//! Statements with values, and rows as types of Rust; a transaction; a million rows in no memory to speak of.
+//! Statements with values, and rows as types of Rust; a transaction; a million rows in no memory to speak of; rows in
+//! portions.
 //! `cargo run --features postgres --example postgres_rows [postgres://user:password@host/database]`
 
 #[path = "support/database.rs"]
@@ -53,6 +54,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }))?;
     println!("{}", client.fetch_all()?);
     assert_eq!(sum.load(Ordering::Relaxed), 500_000_500_000);
+
+    // Rows in portions, with other statements of the same transaction between them: a portal.
+    let session = client.open(db)?;
+    let portal = db.execute("SELECT generate_series(1, $1) AS n", (250,)).portal();
+    session.send(db.query("BEGIN"))?;
+    session.send(portal.open())?;
+    session.send(portal.fetch(100))?;
+    let mut portions = Vec::new();
+    client.fetch_all_with(|_, outcome| {
+        let results = outcome.into_result()?.into_results().into_result()?;
+        portions.extend(Some(results.rows().len()).filter(|rows| *rows > 0));
+        if results.is_suspended() {
+            session.send(db.execute("UPDATE weather SET low = low + 1", ()))?;
+            session.send(portal.fetch(100))?;
+        }
+        Ok::<_, aquests::BoxError>(())
+    })?;
+    session.send(db.query("COMMIT"))?;
+    assert_eq!(client.fetch_all()?.failed(), 0);
+    assert_eq!(portions, [100, 100, 50]);
+    drop(session);
 
     client.send(db.query("DROP TABLE weather"))?;
     assert_eq!(client.fetch_all()?.failed(), 0);

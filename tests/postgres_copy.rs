@@ -6,9 +6,11 @@ mod support;
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use aquests::postgres::{Postgres, sqlstate};
-use aquests::{Client, Error, ErrorKind, Flow, Outcome, Request};
+use aquests::postgres::{BinaryCopyBody, BinaryCopyReader, BinaryCopyWriter, BoxedValue, Column, Postgres, sqlstate};
+use aquests::protocols::postgres::Violation;
+use aquests::{BoxError, Client, Error, ErrorKind, Flow, Outcome, Request};
 use support::{Folder, PostgresServer, must_end};
 
 fn outcomes(client: &mut Client) -> Vec<Outcome> {
@@ -261,5 +263,127 @@ fn a_body_belongs_to_a_copy_and_a_copy_to_its_own_kind_of_request() {
         assert_eq!(all.len(), 3);
         assert_eq!(all[0].error().unwrap().kind(), ErrorKind::Protocol, "{}", all[0]);
         assert_eq!(taken(&mut client, &db), (0, 0));
+    });
+}
+
+/// A table of a number, a word and a mood, and what its columns are.
+fn moods(server: &PostgresServer) -> (Client, Postgres, Vec<Column>) {
+    server.psql("CREATE TYPE mood AS ENUM ('happy', 'sad'); CREATE TABLE moods (n int8, word text, moods mood[]);");
+    server.psql("GRANT ALL ON moods TO PUBLIC;");
+    let (mut client, db) = (Client::new().unwrap(), at(server));
+    let outcome = one(&mut client, db.execute("SELECT * FROM moods LIMIT 0", ()));
+    let columns = outcome.response().unwrap().results().unwrap().sets()[0].columns().to_vec();
+    (client, db, columns)
+}
+
+type Line = (i64, Option<String>, Vec<String>);
+
+/// Row number `n` of the table.
+fn line(n: i64) -> Line {
+    let word = Some(format!("word {n}")).filter(|_| n % 5 > 0);
+    (n, word, vec!["sad".to_owned(); n as usize % 3])
+}
+
+#[test]
+fn rows_of_values_are_copied_in_binary_and_come_out_as_they_went_in() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        let (mut client, db, columns) = moods(&server);
+        let types = || columns.iter().map(|column| column.type_().clone());
+        let copy = || Request::from(db.copy_in("COPY moods FROM STDIN (FORMAT binary)"));
+        const ROWS: i64 = 20_000;
+        // As the server takes them.
+        let body = BinaryCopyBody::new(types(), (0..ROWS).map(line));
+        let outcome = one(&mut client, copy().body_reader(body, None));
+        assert_eq!(outcome.response().unwrap().results().unwrap().affected(), ROWS as u64, "{outcome}");
+        // From another thread, which waits for the server.
+        let (request, body) = copy().body_writer(None);
+        let mut rows = BinaryCopyWriter::new(body, types());
+        client.send(request).unwrap();
+        let thread = std::thread::spawn(move || {
+            for (n, word, moods) in (ROWS..2 * ROWS).map(line) {
+                rows.write(&[&n, &word, &moods]).unwrap();
+            }
+            rows.finish().unwrap().finish();
+        });
+        let all = outcomes(&mut client);
+        thread.join().unwrap();
+        assert_eq!(all[0].response().unwrap().results().unwrap().affected(), ROWS as u64, "{}", all[0]);
+        let sums = server.psql("SELECT count(*), sum(n), count(word), sum(cardinality(moods)), max(word) FROM moods;");
+        assert_eq!(sums, format!("{}|{}|32000|39999|word 9999", 2 * ROWS, ROWS * (2 * ROWS - 1)));
+        // And out again, in order, with a break in the middle: nothing comes meanwhile.
+        let (told, mut reader) = (Arc::new(Mutex::new((Vec::new(), 0))), BinaryCopyReader::with_columns(&columns));
+        let into = Arc::clone(&told);
+        let sql = "COPY (SELECT * FROM moods ORDER BY n) TO STDOUT (FORMAT binary)";
+        let request = Request::from(db.query(sql)).on_chunk(move |_, mut chunk| {
+            let mut told = into.lock().unwrap();
+            while let Some(row) = reader.next(&mut chunk)? {
+                told.0.push((row.try_get("n")?, row.try_get("word")?, row.try_get("moods")?));
+            }
+            told.1 += 1;
+            Ok::<_, BoxError>(if told.1 == 3 { Flow::Hold } else { Flow::Continue })
+        });
+        let id = client.send(request).unwrap();
+        while told.lock().unwrap().1 < 3 {
+            client.turn(Some(Duration::from_millis(50))).unwrap();
+        }
+        let held: usize = told.lock().unwrap().0.len();
+        for _ in 0..5 {
+            client.turn(Some(Duration::from_millis(5))).unwrap();
+        }
+        assert_eq!(told.lock().unwrap().0.len(), held, "rows came while nobody took them");
+        assert!(held < 2 * ROWS as usize);
+        client.resume(id);
+        assert!(outcomes(&mut client)[0].response().is_some());
+        let told: &Vec<Line> = &told.lock().unwrap().0;
+        assert!(told.iter().cloned().eq((0..2 * ROWS).map(line)), "{} rows, of which some differ", told.len());
+    });
+}
+
+#[test]
+fn a_binary_copy_that_is_wrong_ends_in_the_words_of_who_found_it_and_leaves_nothing() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        let (mut client, db, columns) = moods(&server);
+        let types = || columns.iter().map(|column| column.type_().clone());
+        let copy = || Request::from(db.copy_in("COPY moods FROM STDIN (FORMAT binary)"));
+        // By us: values that do not fit, after many that did.
+        let values = |n: i64| -> Vec<BoxedValue> {
+            let wrong: BoxedValue = if n < 9_999 { Box::new(n) } else { Box::new(n.to_string()) };
+            vec![wrong, Box::new("x"), Box::new(Vec::<String>::new())]
+        };
+        let body = BinaryCopyBody::new(types(), (0..10_000).map(values));
+        let outcome = one(&mut client, copy().body_reader(body, None));
+        let error = outcome.error().unwrap_or_else(|| panic!("{outcome}"));
+        assert_eq!(error.kind(), ErrorKind::Upload, "{error}");
+        assert!(error.to_string().contains("column 0 cannot be copied as int8"), "{error}");
+        // A writer that is dropped before its end.
+        let (request, body) = copy().body_writer(None);
+        client.send(request).unwrap();
+        let mut rows = BinaryCopyWriter::new(body, types());
+        rows.write(&[&1_i64, &"x", &Vec::<String>::new()]).unwrap();
+        drop(rows);
+        assert_eq!(outcomes(&mut client)[0].error().unwrap().kind(), ErrorKind::Upload);
+        // By the server: it has other columns.
+        let body = BinaryCopyBody::new(types().take(2), [(1_i64, "x")]);
+        let outcome = one(&mut client, copy().body_reader(body, None));
+        let results = outcome.response().unwrap_or_else(|| panic!("{outcome}")).results().unwrap();
+        assert_eq!(results.error().unwrap().code(), "22P04");
+        assert_eq!(server.psql("SELECT count(*) FROM moods;"), "0");
+        // By whoever reads: it is text, and then it has other columns.
+        for sql in ["COPY (SELECT 1) TO STDOUT", "COPY (SELECT 1, 2, 3, 4) TO STDOUT (FORMAT binary)"] {
+            let mut reader = BinaryCopyReader::with_columns(&columns);
+            let request = Request::from(db.query(sql)).on_chunk(move |_, mut chunk| {
+                while reader.next(&mut chunk)?.is_some() {}
+                Ok::<_, BoxError>(Flow::Continue)
+            });
+            let outcome = one(&mut client, request);
+            let error = outcome.error().unwrap_or_else(|| panic!("{outcome}"));
+            assert_eq!(error.kind(), ErrorKind::Callback, "{error}");
+            let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+            let expected = if sql.contains("binary") { Violation::CopyFields } else { Violation::CopySignature };
+            assert_eq!(source, Some(&aquests::protocols::Error::from(expected)), "{error}");
+        }
+        assert_eq!(one(&mut client, db.query("SELECT 1 AS n")).response().unwrap().rows().count(), 1);
     });
 }

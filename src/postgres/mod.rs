@@ -3,7 +3,8 @@
 //!
 //! [`Postgres`] says where and who, [`Statement`] what, [`Results`] what came of it. `settings` reads what people write for
 //! libpq, `hosts` knows which of several servers is next, `statement` the order of the messages, `own` the types that are
-//! not built in, `results` keeps what came, `text` and `fmt` turn it into words.
+//! not built in, `results` keeps what came, `text` and `fmt` turn it into words, and `copy` is rows in the binary format of
+//! COPY.
 //!
 //! ```no_run
 //! use aquests::postgres::Postgres;
@@ -59,6 +60,9 @@
 //! a prepared statement that was not there any more, or had another result by now. Outside of a transaction such a statement
 //! is prepared again and run once more; in a session only where nothing was sent behind it.
 //!
+//! Rows come one by one, and [held](crate::Flow::Hold) they wait at the server: whoever does so keeps a connection, and
+//! nothing else runs on it meanwhile. A [`Portal`] brings them in portions, between which its transaction goes on.
+//!
 //! # Formats
 //!
 //! [`Postgres::query`] brings text, [`Postgres::execute`] binary where the type is known here. Both read as the same types
@@ -103,6 +107,7 @@
 //! | bytes of rows, notices and errors that are kept of one request | 64 MiB | [`Builder::reply_limit`](crate::Builder::reply_limit) | as for bodies |
 //! | statements kept prepared on a connection | 64 | [`Postgres::prepared`] | there |
 //! | requests on their way on a connection | 32 | [`Postgres::pipeline`] | there |
+//! | bytes of a row that is copied in binary | 64 MiB | [`BinaryCopyReader::limit`] | as for messages |
 //! | bytes of the catalogues that are read for one statement | 4 MiB | none | the longest enums come to some hundred thousand |
 //! | depth of a type, and types that it is made of | 64, 65,536 | none | a column of the server has at most 1,600 in a row; beyond that it is text |
 //! | types of its own that are remembered of a database | 1,024, or 16 MiB | none | then all are looked up anew |
@@ -110,6 +115,7 @@
 //! | servers whose keys and certificates are remembered | 1,024 | none | then all are read anew |
 
 mod binary;
+mod copy;
 pub mod fmt;
 mod hosts;
 mod own;
@@ -124,6 +130,7 @@ mod statement;
 mod testing;
 mod text;
 
+pub use copy::{BinaryCopyBody, BinaryCopyReader, BinaryCopyWriter};
 pub(crate) use hosts::{Hosts, Next, Setback, Way};
 pub(crate) use own::{OwnTypes, Remembered};
 pub use parameters::{BoxedValue, Parameters, ToParams};
@@ -139,6 +146,6 @@ pub(crate) use settings::Host;
 pub use settings::{ChannelBinding, LoadBalance, Postgres, SslMode, SslNegotiation, Target};
 pub(crate) use settings::{Place, Secret, Settings};
 pub(crate) use statement::{Cache, Run, Then};
-pub use statement::{LookUp, Statement};
+pub use statement::{LookUp, Portal, Statement};
 
 pub use crate::protocols::postgres::{Limits, ProtocolVersion, Transaction};

@@ -114,6 +114,11 @@ impl Parameters {
         self.0.is_empty()
     }
 
+    /// The values in order.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
+        self.0.iter().map(|value| &**value as &(dyn ToSql + Sync))
+    }
+
     /// In the formats of these types. A value that is text is taken by every type, as one would write it in quotes.
     pub(super) fn encode(&self, types: &[Type]) -> Result<Encoded, Error> {
         if types.len() != self.len() {
@@ -122,28 +127,8 @@ impl Parameters {
         }
         let mut encoded = Encoded::default();
         for (at, (value, type_)) in self.0.iter().zip(types).enumerate() {
-            let begin = encoded.bytes.len();
-            let mut format = value.encode_format(type_);
-            let mut written = value.to_sql_checked(type_, &mut encoded.bytes);
-            if is_other(&written)
-                && let Some(plain) = plain(type_)
-            {
-                encoded.bytes.truncate(begin);
-                format = value.encode_format(&plain);
-                written = value.to_sql_checked(&plain, &mut encoded.bytes);
-                if let (Ok(IsNull::No), Kind::Array(member)) = (&written, type_.kind()) {
-                    // Dimensions and flags stand before it: the server wants its own number there.
-                    let oid = encoded.bytes.get_mut(begin + 8..begin + 12);
-                    oid.into_iter().for_each(|oid| oid.copy_from_slice(&member.oid().to_be_bytes()));
-                }
-            }
-            if is_other(&written) {
-                encoded.bytes.truncate(begin);
-                if let Ok(null) = value.to_sql_checked(&Type::TEXT, &mut encoded.bytes) {
-                    (format, written) = (Written::Text, Ok(null));
-                }
-            }
-            let null = written.map_err(|error| {
+            let written = write_value(&**value, type_, &mut encoded.bytes);
+            let (null, format) = written.map_err(|error| {
                 Error::invalid(format!("the value of ${} cannot be sent as {}", at + 1, type_.name()))
                     .boxed_source(error)
             })?;
@@ -155,6 +140,37 @@ impl Parameters {
         }
         Ok(encoded)
     }
+}
+
+/// Appends a value in the format of a type: as that is in binary, where the value is of this type or of what it is
+/// [like](plain), and else as text, where it is that.
+pub(super) fn write_value(
+    value: &(dyn ToSql + Sync),
+    type_: &Type,
+    out: &mut BytesMut,
+) -> Result<(IsNull, Written), BoxError> {
+    let begin = out.len();
+    let mut format = value.encode_format(type_);
+    let mut written = value.to_sql_checked(type_, out);
+    if is_other(&written)
+        && let Some(plain) = plain(type_)
+    {
+        out.truncate(begin);
+        format = value.encode_format(&plain);
+        written = value.to_sql_checked(&plain, out);
+        if let (Ok(IsNull::No), Kind::Array(member)) = (&written, type_.kind()) {
+            // Dimensions and flags stand before it: the server wants its own number there.
+            let oid = out.get_mut(begin + 8..begin + 12);
+            oid.into_iter().for_each(|oid| oid.copy_from_slice(&member.oid().to_be_bytes()));
+        }
+    }
+    if is_other(&written) {
+        out.truncate(begin);
+        if let Ok(null) = value.to_sql_checked(&Type::TEXT, out) {
+            (format, written) = (Written::Text, Ok(null));
+        }
+    }
+    written.map(|null| (null, format))
 }
 
 /// The value is not of the type that is wanted.

@@ -29,6 +29,7 @@ pub struct ResultSet {
     tag: Box<str>,
     affected: Option<u64>,
     copied: Vec<u8>,
+    suspended: bool,
 }
 
 impl Results {
@@ -46,6 +47,11 @@ impl Results {
     /// Rows that were returned or changed, by all statements together.
     pub fn affected(&self) -> u64 {
         self.sets.iter().filter_map(ResultSet::affected).fold(0, u64::saturating_add)
+    }
+
+    /// There may be more rows: a [portal](super::Portal) had as many as were fetched.
+    pub fn is_suspended(&self) -> bool {
+        self.sets.iter().any(|set| set.suspended)
     }
 
     /// What the server had to say meanwhile.
@@ -120,7 +126,8 @@ impl ResultSet {
         self.ends.is_empty()
     }
 
-    /// What the statement did: `SELECT 3`, `INSERT 0 1`, `BEGIN`. Empty for an empty one, and where an error came first.
+    /// What the statement did: `SELECT 3`, `INSERT 0 1`, `BEGIN`. Empty for an empty one, where an error came first, and where
+    /// a portal may have more rows.
     pub fn tag(&self) -> &str {
         &self.tag
     }
@@ -154,6 +161,8 @@ pub enum Part<'a> {
     Copied(&'a [u8]),
     /// A statement is done, and this is what it did: `SELECT 3`, `INSERT 0 1`. Empty for an empty statement.
     Done(&'a str),
+    /// As many rows came as were fetched of a [portal](super::Portal), and there may be more.
+    Suspended,
     /// What the server has to say meanwhile.
     Notice(&'a ServerError),
 }
@@ -297,6 +306,11 @@ impl Collected {
                 self.set()?;
                 self.open = false;
                 return Ok(self.tell(Part::Done(""))?.unwrap_or(Flow::Continue));
+            }
+            Message::Suspended => {
+                self.set()?.suspended = true;
+                self.open = false;
+                return Ok(self.tell(Part::Suspended)?.unwrap_or(Flow::Continue));
             }
             Message::Error(error) => self.fail(ServerError::new(*error))?,
             Message::Notice(notice) => {

@@ -35,6 +35,11 @@ impl Column {
         }
     }
 
+    /// One of what is copied in binary.
+    pub(super) fn of_copy(name: String, type_: Type) -> Self {
+        Self { name: name.into(), type_, table: 0, attribute: 0, modifier: -1, format: Format::Binary }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

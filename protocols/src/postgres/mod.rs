@@ -1,8 +1,9 @@
 //! PostgreSQL (protocols 3.0 and 3.2, the frontend's side) as a state machine: [`Client`].
 //!
 //! `client` is the order of things, `login` what comes before the first request, `scram` its arithmetic, `request` writes
-//! what is asked, `view` judges what came and looks into it, and [`binary_copy`] is a format that COPY has. What a value means in which type, which statement is kept
-//! prepared, which connection a query belongs on and whether it may be repeated is policy and never belongs here.
+//! what is asked, `view` judges what came and looks into it, and [`binary_copy`] is a format that COPY has. What a value means
+//! in which type, which statement is kept prepared, which connection a query belongs on and whether it may be repeated is
+//! policy and never belongs here.
 //!
 //! # A walk through the client
 //!

@@ -136,6 +136,51 @@ fn a_portal_is_asked_for_a_few_rows_at_a_time() {
 }
 
 #[test]
+fn portions_of_a_portal_have_other_requests_between_them() {
+    let start = || {
+        let mut side = quiet(Limits::default());
+        let bind = Step::Bind { portal: "p", statement: "s", parameters: &[], results: &[] };
+        let fetch = Step::Execute { portal: "p", rows: 1 };
+        let steps: [&[Step<'_>]; 4] = [&[bind], &[fetch], &[fetch], &[Step::ClosePortal("p")]];
+        for (id, steps) in (0..).zip(steps) {
+            send(&mut side, 2 * id, Request::Steps { steps, end: End::Sync });
+            send(&mut side, 2 * id + 1, Request::Query("x"));
+        }
+        side
+    };
+    let other = [complete("x"), ready("T")].concat();
+    let peer = [
+        [message(b'2', ""), ready("T")].concat(),
+        other.clone(),
+        [row(&[Some("1")]), message(b's', ""), ready("T")].concat(),
+        other.clone(),
+        [error("ERROR", "22012", "no"), ready("E")].concat(),
+        other.clone(),
+        [message(b'3', ""), ready("T")].concat(),
+        other,
+    ];
+    let run = splits(&peer.concat(), true, start);
+    let expected = [
+        "0 ready Open done",
+        "1 x",
+        "1 ready Open done",
+        "2 row 1",
+        "2 Suspended",
+        "2 ready Open done",
+        "3 x",
+        "3 ready Open done",
+        "4 error ERROR 22012: no",
+        "4 ready Failed done",
+        "5 x",
+        "5 ready Open done",
+        "6 ready Open done",
+        "7 x",
+        "7 ready Open done",
+    ];
+    assert_eq!(told(&run), expected);
+}
+
+#[test]
 fn what_brings_no_rows_says_so() {
     let peer = [message(b'1', ""), message(b'2', ""), message(b'n', ""), message(b'I', ""), ready("I")];
     let run = splits(&peer.concat(), true, || selects(&[End::Sync]));

@@ -1,13 +1,16 @@
 //! Statements as values, and how they run on a connection: `run` is the order of the messages, `cache` what a connection
-//! keeps prepared. Whoever drives it owns the connection and decides when; nothing here sends or waits.
+//! keeps prepared, `portal` what is fetched in portions. Whoever drives it owns the connection and decides when; nothing here sends or waits.
 
 mod cache;
+mod portal;
 mod run;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use cache::Cache;
+use portal::Bound;
+pub use portal::Portal;
 use postgres_types::Type;
 pub(crate) use run::{Run, Then};
 
@@ -29,8 +32,12 @@ enum Asked {
     Simple,
     /// One COPY, whose data is the body of the request.
     CopyIn,
-    /// One statement with values.
-    Typed { parameters: Parameters, types: Arc<[u32]>, keep: bool, look_up: LookUp },
+    /// One statement with values, whose rows are brought, or left to a portal.
+    Typed { parameters: Parameters, types: Arc<[u32]>, keep: bool, look_up: LookUp, portal: Option<Arc<Bound>> },
+    /// Rows of a portal, so many at most.
+    Fetch { portal: Arc<Bound>, rows: u32 },
+    /// The end of one.
+    Close(Arc<Bound>),
 }
 
 /// When types that are not built in are looked up in the catalogues (`pg_type`), so that their values travel in binary, and
@@ -82,6 +89,7 @@ impl Postgres {
             types: Arc::default(),
             keep: true,
             look_up: LookUp::Once,
+            portal: None,
         };
         Statement { settings: self.settings().clone(), sql: sql.into().into(), asked }
     }
@@ -101,6 +109,9 @@ impl Postgres {
     /// The other direction needs no word of its own: what `COPY … TO STDOUT` brings to a [`query`](Self::query) goes to
     /// [`Request::on_chunk`](crate::Request::on_chunk) or [`Request::to_file`](crate::Request::to_file), piece by piece
     /// and cut anywhere, or else is kept as [`ResultSet::copied`](super::ResultSet::copied).
+    ///
+    /// In the binary format, [`BinaryCopyBody`](super::BinaryCopyBody) and [`BinaryCopyWriter`](super::BinaryCopyWriter) make
+    /// the body from values, and [`BinaryCopyReader`](super::BinaryCopyReader) makes rows of what comes.
     pub fn copy_in(&self, sql: impl Into<String>) -> Statement {
         Statement { settings: self.settings().clone(), sql: sql.into().into(), asked: Asked::CopyIn }
     }
@@ -144,7 +155,10 @@ impl Statement {
         match &self.asked {
             Asked::Simple => "QUERY",
             Asked::CopyIn => "COPY",
+            Asked::Typed { portal: Some(_), .. } => "OPEN",
             Asked::Typed { .. } => "EXECUTE",
+            Asked::Fetch { .. } => "FETCH",
+            Asked::Close(_) => "CLOSE",
         }
     }
 
@@ -185,6 +199,8 @@ impl fmt::Debug for Statement {
             Asked::Simple => f.write_str("Statement(simple)"),
             Asked::CopyIn => f.write_str("Statement(copy)"),
             Asked::Typed { parameters, .. } => write!(f, "Statement({} values)", parameters.len()),
+            Asked::Fetch { rows, .. } => write!(f, "Statement(fetch {rows})"),
+            Asked::Close(_) => f.write_str("Statement(close)"),
         }
     }
 }

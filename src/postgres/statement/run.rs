@@ -87,9 +87,24 @@ impl Run {
     /// was handed over.
     pub(crate) fn send<R>(&mut self, cache: &mut Cache, send: impl FnOnce(Request<'_>) -> R) -> Result<R, Error> {
         let Statement { sql, asked, .. } = &self.statement;
-        let Asked::Typed { parameters, types, keep, look_up } = asked else {
-            self.state = State::Running(None);
-            return Ok(send(if self.statement.copies_in() { Request::CopyIn(sql) } else { Request::Query(sql) }));
+        let Asked::Typed { parameters, types, keep, look_up, portal } = asked else {
+            let (sent, prepared) = match asked {
+                Asked::CopyIn => (send(Request::CopyIn(sql)), None),
+                Asked::Fetch { portal, rows } => {
+                    let words =
+                        "the portal was not opened: what Portal::open gives is sent before it, in the same session";
+                    let prepared = portal.described().ok_or_else(|| Error::invalid(words))?;
+                    let steps = [Step::Execute { portal: portal.name(), rows: *rows }];
+                    (send(Request::Steps { steps: &steps, end: End::Sync }), Some(prepared))
+                }
+                Asked::Close(portal) => {
+                    let steps = [Step::ClosePortal(portal.name())];
+                    (send(Request::Steps { steps: &steps, end: End::Sync }), None)
+                }
+                _ => (send(Request::Query(sql)), None),
+            };
+            self.state = State::Running(prepared);
+            return Ok(sent);
         };
         self.alone |= !keep || cache.is_off();
         let ready = match &self.state {
@@ -117,13 +132,19 @@ impl Run {
         }
         let encoded = encoded?;
         let parameters = encoded.parameters();
+        let name = portal.as_ref().map_or("", |portal| portal.name());
         let bind =
-            Step::Bind { portal: "", statement: &prepared.name, parameters: &parameters, results: &prepared.formats };
+            Step::Bind { portal: name, statement: &prepared.name, parameters: &parameters, results: &prepared.formats };
         let execute = Step::Execute { portal: "", rows: 0 };
         // One without a name is another one by now, if another request came between.
         let parse = Step::Parse { name: "", sql, types };
         let steps = [parse, bind, execute];
-        let steps = if prepared.name.is_empty() { &steps[..] } else { &steps[1..] };
+        let first = usize::from(!prepared.name.is_empty());
+        let mut steps = &steps[first..];
+        if let Some(portal) = portal {
+            portal.describe(&prepared);
+            steps = &steps[..steps.len() - 1];
+        }
         let sent = send(Request::Steps { steps, end: End::Sync });
         self.state = State::Running(Some(prepared));
         Ok(sent)

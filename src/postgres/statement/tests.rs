@@ -375,6 +375,39 @@ fn a_value_that_does_not_fit_is_told_before_it_is_sent() {
 }
 
 #[test]
+fn a_portal_is_opened_fetched_in_portions_and_closed() {
+    let mut stage = Stage::new(8);
+    let portal = db().execute("SELECT $1", (7_i32,)).portal();
+    let (sent, it) = stage.run(&portal.open(), &[&preparing(23), &[message(b'2', b""), ready(b'T')]]);
+    assert_eq!((sent, it.sets().len()), (vec!["PDS".to_owned(), "BS".to_owned()], 0));
+    let one = |n: u8| row(&[Some(&[0, 0, 0, n])]);
+    let (sent, it) = stage.run(&portal.fetch(2), &[&[one(1), one(2), message(b's', b""), ready(b'T')]]);
+    assert_eq!(sent, ["ES"]);
+    let numbers: Vec<i32> = it.rows().map(|row| row.get("a")).collect();
+    assert_eq!((numbers, it.is_suspended(), it.sets()[0].tag()), (vec![1, 2], true, ""));
+    let (_, it) = stage.run(&portal.fetch(2), &[&[one(3), complete("SELECT 1"), ready(b'T')]]);
+    assert_eq!((it.rows().len(), it.is_suspended(), it.sets()[0].tag()), (1, false, "SELECT 1"));
+    let (sent, _) = stage.run(&portal.close(), &[&[message(b'3', b""), ready(b'T')]]);
+    assert_eq!(sent, ["CS"]);
+    let other = db().execute("SELECT $1", (7_i32,)).portal();
+    let (sent, _) = stage.run(&other.open(), &[&[message(b'2', b""), ready(b'T')]]);
+    assert_eq!(sent, ["BS"], "its statement is prepared already");
+    assert_ne!(format!("{portal:?}"), format!("{other:?}"), "each has a name of its own");
+    let mut stage = Stage::new(0);
+    let (sent, _) =
+        stage.run(&portal.open(), &[&preparing(23), &[message(b'1', b""), message(b'2', b""), ready(b'T')]]);
+    assert_eq!(sent, ["PDS", "PBS"], "without names for statements");
+}
+
+#[test]
+fn a_portal_that_was_not_opened_is_told_before_anything_is_sent() {
+    let mut stage = Stage::new(8);
+    let mut run = db().query("SELECT 1").portal().fetch(1).run();
+    let said = run.send(&mut stage.cache, |_| panic!("it was sent")).unwrap_err();
+    assert!(said.to_string().starts_with("the portal was not opened"), "{said}");
+}
+
+#[test]
 fn a_query_is_one_exchange() {
     let mut stage = Stage::new(8);
     let answer = [described(&[("a", 23, 0)]), row(&[Some(b"1")]), complete("SELECT 1"), complete("SET"), ready(b'I')];

@@ -4,7 +4,9 @@
 use super::super::login::Tls;
 use super::super::view::{self, ErrorRef};
 use super::super::{Message, Violation};
-use super::{Client, LOGIN_MESSAGE, State, Told, too_large, transaction};
+use super::answers::transaction;
+use super::frames::{LOGIN_MESSAGE, too_large};
+use super::{Client, State, Told};
 use crate::{Error, Established, Event, Input};
 
 impl Client {
