@@ -22,7 +22,7 @@ const PARTS: u32 = 65_536;
 
 /// The question for these types and for what they are made of.
 ///
-/// One for all servers since 9.2: the name `rngmultitypid` is that of `pg_range` where it has one (14), and else the one
+/// One for all servers since 9.3: the name `rngmultitypid` is that of `pg_range` where it has one (14), and else the one
 /// beside it, which is NULL.
 pub(in crate::postgres) fn question(oids: &[u32]) -> String {
     let mut list = String::new();

@@ -111,6 +111,12 @@ impl OwnTypes {
         self.known().types.get(&oid).cloned()
     }
 
+    /// Something is known of one of these.
+    pub(super) fn knows_any(&self, oids: &[u32]) -> bool {
+        let known = self.known();
+        oids.iter().any(|oid| known.types.contains_key(oid))
+    }
+
     /// What is known now may be something else under another generation.
     pub(super) fn generation(&self) -> u64 {
         self.known().generation
