@@ -136,6 +136,23 @@ impl ErrorKind {
     }
 }
 
+/// What a server says, for an error: the beginning of it, and nothing that a terminal or a log takes for its own.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) fn told(text: &[u8]) -> String {
+    /// Of what a server says, so many bytes are told.
+    const TOLD: usize = 200;
+    let text = String::from_utf8_lossy(&text[..text.len().min(TOLD)]);
+    let mut words = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            // They are in most sentences, and do no harm.
+            '"' | '\'' | '\\' => words.push(letter),
+            letter => words.extend(letter.escape_debug()),
+        }
+    }
+    words
+}
+
 impl Error {
     pub(crate) fn new(kind: ErrorKind, peer: impl Into<String>, detail: impl Into<String>) -> Self {
         let inner =

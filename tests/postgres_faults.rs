@@ -533,6 +533,24 @@ fn a_server_that_wants_more_work_for_a_login_than_is_right_does_not_get_it() {
 }
 
 #[test]
+fn what_a_server_says_that_lets_nobody_in_is_told_in_part_and_moves_no_terminal() {
+    must_end(|| {
+        let peer = Peer::start(|conn| {
+            untyped(conn)?;
+            let words = format!("no \"room\" \u{1b}[2J\n{}", "x".repeat(5_000));
+            conn.send(message(b'E', format!("SFATAL\0VFATAL\0C53300\0M{words}\0\0").as_bytes()))?;
+            conn.close()
+        });
+        let db = Postgres::at(&peer.address().to_string(), "d").user("trust", "").ssl_mode(SslMode::Disable);
+        let outcome = one(&mut Client::new().unwrap(), db.query("SELECT 1"));
+        let error = outcome.error().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        let words = error.to_string();
+        assert!(words.contains("53300: no \"room\" \\u{1b}[2J\\nxxx") && words.len() < 500, "{words:?}");
+    });
+}
+
+#[test]
 fn a_server_that_is_starting_up_is_told_or_passed_over() {
     must_end(|| {
         let starting = Peer::start(|conn| {

@@ -189,6 +189,30 @@ fn a_server_that_turns_away_where_the_answer_would_stand_has_answered_nothing() 
 }
 
 #[test]
+fn what_a_server_says_that_turns_away_is_told_in_part_and_moves_no_terminal() {
+    must_end(|| {
+        // The words of the login that it refuses, and what it says where an answer would stand.
+        for protocol in [Version::Resp2, Version::Resp3] {
+            let peer = Peer::start(|conn| {
+                conn.line()?;
+                conn.send(format!(
+                    "-ERR max number of clients reached, \"all\" \u{1b}[2J\u{7}{}\r\n",
+                    "x".repeat(5_000)
+                ))?;
+                conn.close()
+            });
+            let mut client = Client::new().unwrap();
+            let db = Redis::at(&peer.address().to_string()).protocol(protocol);
+            client.send(db.incr("n")).unwrap();
+            let error = outcomes(&mut client).remove(0).into_result().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            let words = error.to_string();
+            assert!(words.contains("reached, \"all\" \\u{1b}[2J\\u{7}xxx") && words.len() < 500, "{words:?}");
+        }
+    });
+}
+
+#[test]
 fn a_subscriber_that_is_too_slow_is_told_that_its_connection_is_gone() {
     must_end(|| {
         let server = RedisServer::builder().config("client-output-buffer-limit pubsub 1mb 0 0").start();

@@ -4,7 +4,9 @@
 #![no_main]
 
 use aquests_fuzz::same_at_every_cut;
-use aquests_protocols::postgres::{Client, End, Limits, Login, Message, Parameter, ProtocolVersion, Request, Step, Tls};
+use aquests_protocols::postgres::{
+    Client, End, Limits, Login, Message, Parameter, ProtocolVersion, Request, Step, Tls,
+};
 use aquests_protocols::testing::{Seen, Side};
 use aquests_protocols::{Event, ExchangeId, Protocol};
 use libfuzzer_sys::fuzz_target;

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::core::Core;
-use super::errands::{Due, Errand, MOST, PAUSE, told};
+use super::errands::{Due, Errand, MOST, PAUSE};
 use super::prepared::Words;
 use super::replies::DETOURS;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, told};
 use crate::pool::Waiting;
 use crate::protocols::ExchangeId;
 use crate::protocols::redis::Value;

@@ -62,14 +62,6 @@ pub(super) const PAUSE: Duration = Duration::from_millis(100);
 #[cfg(feature = "redis")]
 pub(super) const MOST: usize = 1024;
 
-/// What a server says, for an error: the beginning of it, and nothing that a terminal or a log takes for its own.
-#[cfg(feature = "redis")]
-pub(super) fn told(text: &[u8]) -> String {
-    /// Of what a server says, so many bytes are told.
-    const TOLD: usize = 200;
-    String::from_utf8_lossy(&text[..text.len().min(TOLD)]).escape_debug().to_string()
-}
-
 #[cfg(not(feature = "redis"))]
 impl Core {
     pub(super) fn go_on_later(&mut self, _now: Moment) {}

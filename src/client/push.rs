@@ -9,7 +9,7 @@ use super::core::Core;
 use super::statements;
 use crate::error::Error;
 #[cfg(feature = "redis")]
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, told};
 #[cfg(feature = "postgres")]
 use crate::postgres::ServerError;
 #[cfg(feature = "postgres")]
@@ -111,15 +111,11 @@ impl Core {
 /// What a server says that lets nobody in.
 #[cfg(feature = "redis")]
 pub(crate) fn turned_away(error: redis::ErrorRef<'_>) -> (ErrorKind, String) {
-    /// Of what a server says, so many bytes are told.
-    const TOLD: usize = 200;
-    let text = error.text();
-    let text = String::from_utf8_lossy(&text[..text.len().min(TOLD)]).into_owned();
     let login = [&b"WRONGPASS"[..], b"NOAUTH", b"NOPERM", b"DENIED"].contains(&error.code())
         || [&b"ERR invalid password"[..], b"ERR AUTH", b"ERR Client sent AUTH", b"ERR DB index", b"ERR invalid DB"]
             .iter()
             .any(|words| error.text().starts_with(words));
-    (if login { ErrorKind::Authentication } else { ErrorKind::Refused }, text)
+    (if login { ErrorKind::Authentication } else { ErrorKind::Refused }, told(error.text()))
 }
 
 pub(super) type Listener = Box<dyn FnMut(Push<'_>) + Send>;

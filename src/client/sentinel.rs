@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::Request;
 use super::core::Core;
-use super::errands::{Due, Errand, MOST, PAUSE, told};
+use super::errands::{Due, Errand, MOST, PAUSE};
 use super::exchange::{Sent, Stage};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, told};
 use crate::protocols::redis::Value;
 use crate::reactor::{At, Key, Moment, Sender};
 use crate::redis::{Node, Redis, Settings, Topology};

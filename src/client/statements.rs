@@ -8,7 +8,7 @@ use super::core::Core;
 use super::databases::QUESTION;
 use super::exchange::Stage;
 use super::prepared::Words;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, told};
 use crate::postgres::{self, OwnTypes, Remembered, Server, Settings, Stopped, Then, Transaction, sqlstate};
 use crate::protocols::postgres::{ErrorRef, Message, ScramKey, Violation};
 use crate::protocols::{self, ExchangeId, http1};
@@ -262,7 +262,7 @@ pub(crate) fn turned_away(error: ErrorRef<'_>) -> (ErrorKind, String) {
     let error = postgres::ServerError::new(error);
     // Invalid authorization, and a database that is not there: the same for everybody who waits.
     let login = error.code().starts_with("28") || error.code() == sqlstate::INVALID_CATALOG_NAME;
-    (if login { ErrorKind::Authentication } else { ErrorKind::Refused }, error.to_string())
+    (if login { ErrorKind::Authentication } else { ErrorKind::Refused }, told(error.to_string().as_bytes()))
 }
 
 /// What it is that a login failed for.

@@ -9,7 +9,7 @@ use aquests::postgres::{Part, ResultSet, ServerError};
 use serde_json::json;
 
 use super::printer::End;
-use crate::output::{Reader, Sink, note};
+use crate::output::{Reader, Sink, note, quoted};
 
 /// How rows look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,9 +227,4 @@ impl Results {
     pub(super) fn end(&mut self) -> Option<End> {
         self.out().end.take()
     }
-}
-
-/// A field of CSV (RFC 4180).
-fn quoted(text: &str) -> String {
-    if text.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }

@@ -1,9 +1,12 @@
 //! The report as CSV (RFC 4180): a row for each interval. The README tells the columns; new ones come behind
-//! the others.
+//! the others. Replies by their code, where servers have codes, are a table of their own behind an empty line: they are
+//! counted for the whole run.
 
 use std::fmt::Write;
 
 use aquests::Report;
+
+use crate::output::quoted;
 
 const COLUMNS: &str = "start,length,answered,failed,bytes,requests_per_second,p50,p90,p99,max";
 
@@ -23,6 +26,12 @@ pub(super) fn write(report: &Report) -> String {
             };
         }
         text += "\r\n";
+    }
+    if !report.replies().is_empty() {
+        text += "\r\nreply,count\r\n";
+        for (code, count) in report.replies() {
+            let _ = write!(text, "{},{count}\r\n", quoted(code));
+        }
     }
     text
 }

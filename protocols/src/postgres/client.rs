@@ -1,9 +1,10 @@
-//! The frontend's side of one connection: what is sent and when. How messages are framed is in `frames`, what an answer means
-//! in `answers`, and data of COPY is told together in `gather`.
+//! The frontend's side of one connection: what is sent and when. How messages are framed is in `frames`, what comes before
+//! the first request in `greeting`, what an answer means in `answers`; data of COPY is told together in `gather`.
 
 mod answers;
 mod frames;
 mod gather;
+mod greeting;
 
 use std::collections::VecDeque;
 

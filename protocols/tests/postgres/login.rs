@@ -241,8 +241,10 @@ fn a_nonce_must_be_ours_and_go_on() {
     for wrong in ["", "m=x,", "r=a"] {
         assert_eq!(scram(&[authentication(11, wrong)], Limits::default()), broken(Violation::Scram), "{wrong}");
     }
-    let salt = FIRST.replace("n8pmD", "*");
-    assert_eq!(scram(&[authentication(11, salt)], Limits::default()), broken(Violation::Scram));
+    for salt in ["*", ""] {
+        let first = authentication(11, FIRST.replace("n8pmD/A38chyAiyDXyy1xw==", salt));
+        assert_eq!(scram(&[first], Limits::default()), broken(Violation::Scram), "s={salt}");
+    }
 }
 
 #[test]

@@ -128,6 +128,20 @@ fn what_users_made_is_as_the_server_writes_it() {
     assert!(!is_written(&own("cash", Kind::Domain(Type::MONEY))), "it depends on the locale of the server");
 }
 
+/// LIMITS, "all": what is as deep as a peer says it is.
+#[test]
+fn arrays_are_no_deeper_than_those_of_the_server() {
+    let deep = |said: i32, dimensions: usize| {
+        let value = [4, 7].map(i32::to_be_bytes).concat();
+        [[said, 0, 23].map(i32::to_be_bytes).concat(), [1, 1].map(i32::to_be_bytes).concat().repeat(dimensions), value]
+            .concat()
+    };
+    assert_eq!(shown(Type::INT4_ARRAY, &deep(6, 6)).as_deref(), Some("{{{{{{7}}}}}}"));
+    for (said, dimensions) in [(7, 7), (100_000, 100_000), (i32::MAX, 6)] {
+        assert_eq!(shown(Type::INT4_ARRAY, &deep(said, dimensions)), None, "{said} dimensions were said");
+    }
+}
+
 #[test]
 fn whatever_bytes_come_there_is_no_panic() {
     let pair = ["a", "b"].map(|name| Field::new(name.into(), Type::BOOL));
