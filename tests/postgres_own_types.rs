@@ -8,7 +8,7 @@ mod support;
 use std::collections::HashMap;
 use std::io;
 
-use aquests::postgres::types::{FromSql, Kind, ToSql};
+use aquests::postgres::types::{FromSql, Kind, ToSql, Type};
 use aquests::postgres::{LookUp, Postgres, Results, SslMode, Transaction, sqlstate};
 use aquests::{Client, Error, ErrorKind, Outcome, Request};
 use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end};
@@ -152,6 +152,40 @@ fn what_extensions_bring_is_a_type_of_rust_too() {
         assert_eq!(row.get::<String>("some"), "a.*");
         let text = ask(&mut client, db.query("SELECT 'a=>1, \"b \\\"\"=>NULL'::hstore AS pairs"));
         assert_eq!(row.text("pairs"), text.rows().next().unwrap().text("pairs"));
+    });
+}
+
+/// A type of an extension that nobody here knows: flags and dimensions, and then coordinates.
+#[derive(Debug, PartialEq)]
+struct Cube(Vec<f64>);
+
+impl FromSql<'_> for Cube {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, aquests::BoxError> {
+        let (_flags, rest) = raw.split_first_chunk::<4>().ok_or("too short")?;
+        Ok(Self(rest.as_chunks().0.iter().map(|it| f64::from_be_bytes(*it)).collect()))
+    }
+
+    fn accepts(type_: &Type) -> bool {
+        type_.name() == "cube"
+    }
+}
+
+#[test]
+fn types_of_other_extensions_are_text_unless_they_are_wanted_in_binary() {
+    must_end(|| {
+        let server = server();
+        server.psql("CREATE EXTENSION cube;");
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        let select = "SELECT '(1,2)'::cube AS a, ARRAY['(3)'::cube] AS b";
+        let results = ask(&mut client, db.execute(select, ()));
+        let row = results.rows().next().unwrap();
+        assert_eq!((row.get::<String>("a"), row.text("b").as_deref()), ("(1, 2)".to_owned(), Some("{(3)}")));
+        assert!(row.try_get::<Cube>("a").is_err());
+        let results = ask(&mut client, db.binary_types(["cube"]).execute(select, ()));
+        let row = results.rows().next().unwrap();
+        assert_eq!((row.get::<Cube>("a"), row.get::<Vec<Cube>>("b")), (Cube(vec![1.0, 2.0]), vec![Cube(vec![3.0])]));
+        assert!(row.try_get::<String>("a").is_err(), "nobody here can write it");
+        assert!(row.text("a").is_some_and(|text| text.starts_with("\\x")), "{:?}", row.text("a"));
     });
 }
 
