@@ -1,20 +1,25 @@
-//! One thread of a run: the handler that keeps connections busy and takes the time; what answers say is in `answers`.
+//! One thread of a run: the handler that keeps connections busy and takes the time. Connections come and go in `lines`, what
+//! answers say is in `answers`, and what becomes of requests in `outcomes`.
 //! Nothing is allocated per request, and no clock is read.
 
 mod answers;
+mod lines;
+mod outcomes;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use lines::Line;
+
 use super::coalesce::Coalescing;
-use super::flights::{Flight, Flights, Queue, Start};
+use super::flights::{Flight, Flights, Start};
 use super::pace::Pace;
 use super::plan::{Plan, Work};
 use super::series::Series;
 use super::{Control, Measured};
-use crate::error::{Error, ErrorKind, Phase};
-use crate::protocols::{self, Established, ExchangeId, Refused, Replay, http1};
-use crate::reactor::{Address, At, Flow, Handler, Key, Moment, Reactor, Reason, Sender};
+use crate::error::{Error, ErrorKind};
+use crate::protocols::{Established, ExchangeId, Refused, Replay, http1};
+use crate::reactor::{Address, At, Flow, Handler, Moment, Reactor, Reason, Sender};
 #[cfg(feature = "tls")]
 use crate::reactor::{Tls, TlsSettings};
 use crate::report::{Left, Recorder, Verdict};
@@ -69,36 +74,6 @@ struct Runner<'a> {
     news: News,
 }
 
-/// A place for a connection, which may lose it and get another.
-#[derive(Debug)]
-struct Line {
-    key: Option<Key>,
-    /// The connection brought an answer.
-    useful: bool,
-    /// The connection had room for a request once.
-    ready: bool,
-    /// When it must have, at the latest.
-    until: Moment,
-    /// What the server said on it that lets nobody in.
-    words: Option<(ErrorKind, String)>,
-    idle: bool,
-    /// An answer came or a request left since the deadline was set.
-    moved: bool,
-    /// Addresses that could not be reached since one was.
-    tried: usize,
-    /// The place of the address that was dialed last: others may reach another one meanwhile.
-    dialed: usize,
-    /// The next request is the first on its connection, or as good as that.
-    first: bool,
-    /// A statement was done on the connection: it is prepared there.
-    #[cfg(feature = "postgres")]
-    prepared: bool,
-    /// The server agreed to that.
-    #[cfg(feature = "http2")]
-    agreed: bool,
-    queue: Queue,
-}
-
 /// What happened since those who watch were told.
 #[derive(Debug, Default)]
 struct News {
@@ -108,8 +83,6 @@ struct News {
     next: Moment,
 }
 
-/// A server that refuses, or hangs up without a word, is asked again after this time.
-const REDIAL: Duration = Duration::from_millis(10);
 /// Where so many may be on their way at once on one connection, and three quarters of them are, the next may wait for
 /// others to leave with: the server has enough to do, and reads and answers them together. Redis answers a pipeline with
 /// one write anyway: there it makes nothing cheaper, and answers later.
@@ -186,23 +159,6 @@ impl<'a> Runner<'a> {
             // Those that a rate does not need yet are connected, too.
             lines = lines.min(usize::try_from(share).unwrap_or(usize::MAX));
         }
-        let line = || Line {
-            key: None,
-            useful: false,
-            ready: false,
-            until: Moment::NEVER,
-            words: None,
-            idle: false,
-            moved: false,
-            tried: 0,
-            dialed: 0,
-            first: false,
-            #[cfg(feature = "postgres")]
-            prepared: false,
-            #[cfg(feature = "http2")]
-            agreed: false,
-            queue: Queue::EMPTY,
-        };
         Ok(Runner {
             plan,
             addresses,
@@ -210,7 +166,7 @@ impl<'a> Runner<'a> {
             work: plan.work(thread, threads)?,
             #[cfg(feature = "tls")]
             tls: plan.tls_settings()?,
-            lines: (0..lines).map(|_| line()).collect(),
+            lines: (0..lines).map(|_| Line::new()).collect(),
             idle: Vec::with_capacity(lines),
             dial: (0..lines as u32).collect(),
             connecting: 0,
@@ -294,77 +250,6 @@ impl<'a> Runner<'a> {
         if self.stopped { at_once || !self.plan.wait || !in_flight } else { self.remaining() == 0 && !in_flight }
     }
 
-    fn dial(&mut self, reactor: &mut Reactor<Wire>, now: Moment) {
-        while let Some((_, index)) = self.redial.front().copied().filter(|(due, _)| *due <= now) {
-            self.redial.pop_front();
-            self.dial.push_back(index);
-        }
-        if self.stopped {
-            return;
-        }
-        // Each once: what is refused on the spot may try another address in the next turn.
-        for _ in 0..self.dial.len() {
-            // A connection without a request is of no use.
-            if self.connecting >= self.remaining() {
-                break;
-            }
-            let Some(index) = self.dial.pop_front() else { break };
-            let line = &mut self.lines[index as usize];
-            line.dialed = if line.tried == 0 { self.reached } else { (line.dialed + 1) % self.addresses.len() };
-            let address = &self.addresses[line.dialed];
-            let deadline = now + self.plan.connect_timeout;
-            line.until = deadline;
-            #[cfg(feature = "tls")]
-            let begun = self.plan.connect(reactor, address, index.into(), deadline, &self.tls);
-            #[cfg(not(feature = "tls"))]
-            let begun = self.plan.connect(reactor, address, index.into(), deadline);
-            match begun {
-                Ok(key) => {
-                    line.key = Some(key);
-                    self.connecting += 1;
-                }
-                Err(error) => self.unreachable(index, &Reason::of_handshake(error), now),
-            }
-        }
-    }
-
-    /// A connection could not be made. When no address is left to be tried, the request that would have used it first
-    /// has failed.
-    fn unreachable(&mut self, index: u32, reason: &Reason, now: Moment) {
-        let line = &mut self.lines[index as usize];
-        line.tried += 1;
-        if line.tried < self.addresses.len() {
-            self.dial.push_back(index);
-            return;
-        }
-        line.tried = 0;
-        self.fail_next(ErrorKind::of(reason, false), now, |plan| detail(plan, reason, false));
-        self.redial.push_back((now + REDIAL, index));
-    }
-
-    /// Nobody can send the next request.
-    fn fail_next(&mut self, kind: ErrorKind, now: Moment, words: impl FnOnce(&Plan) -> String) {
-        if let Some(start) = self.next_start(now) {
-            self.started(start);
-            self.fail_with(kind, start, now, words);
-        }
-    }
-
-    fn fail(&mut self, reason: &Reason, start: Start, now: Moment) {
-        self.fail_with(ErrorKind::of(reason, true), start, now, |plan| detail(plan, reason, true));
-    }
-
-    fn fail_with(&mut self, kind: ErrorKind, start: Start, now: Moment, words: impl FnOnce(&Plan) -> String) {
-        if self.counts(start) {
-            self.last = now;
-            self.news.failed += 1;
-            self.series.reach(now);
-            self.series.failed();
-            let plan = self.plan;
-            self.recorder.failed_with(kind, || Error::new(kind, plan.peer(), words(plan)).to_string());
-        }
-    }
-
     /// Lets as many idle connections pull as requests are due, and sets the alarm for the next.
     fn wake_idle(&mut self, reactor: &mut Reactor<Wire>, now: Moment) {
         let Some(pace) = &self.pace else {
@@ -421,61 +306,6 @@ impl<'a> Runner<'a> {
             let oldest = self.flights.oldest(&line.queue);
             to.set_deadline(oldest.map_or(Moment::NEVER, |flight| flight.sent + self.plan.timeout));
         }
-    }
-
-    /// Bytes of an answer that counts.
-    #[inline]
-    fn received(&mut self, bytes: usize, now: Moment) {
-        self.recorder.bytes(bytes);
-        self.news.bytes += bytes as u64;
-        self.series.reach(now);
-        self.series.bytes(bytes);
-    }
-
-    /// Its answer is whole.
-    fn answered(&mut self, flight: Flight, verdict: Verdict<'_>, now: Moment) {
-        self.lines[flight.line as usize].useful = true;
-        self.answers += 1;
-        let latency = now.since(flight.sent);
-        if let Some(coalescing) = &mut self.coalescing {
-            coalescing.took(latency);
-        }
-        if self.counts(flight.start) {
-            self.last = now;
-            self.news.answered += 1;
-            self.recorder.answered(verdict, flight.version, latency);
-            self.series.reach(now);
-            self.series.answered(latency);
-            self.recorder.corrected(now.since(flight.start.intended));
-        }
-    }
-
-    fn left(&self, now: Moment) -> Left {
-        let flying = self.lines.iter().flat_map(|line| self.flights.iter(&line.queue)).map(|flight| flight.start);
-        let cut_off = flying.chain(self.again.iter().copied()).filter(|start| self.counts(*start)).count() as u64;
-        let mut not_started = 0;
-        if let Some(mut pace) = self.pace
-            && self.stopped
-            && now > self.begin
-        {
-            pace.skip_to(self.begin);
-            // A request that was meant for the very end was not meant to start.
-            let end = now.min(self.end);
-            not_started = pace.due(Moment::from_nanos(end.as_nanos().saturating_sub(1)), usize::MAX) as u64;
-            not_started = not_started.min(self.share.map_or(u64::MAX, |share| share - self.issued));
-        }
-        Left { cut_off, not_started, connecting: self.connecting as u64 }
-    }
-}
-
-/// What the kind of an error does not say.
-fn detail(plan: &Plan, reason: &Reason, opened: bool) -> String {
-    match reason {
-        Reason::Deadline if opened => format!("the limit is {:?}", plan.timeout),
-        Reason::Deadline => format!("the limit is {:?}", plan.connect_timeout),
-        Reason::Ended | Reason::Finished | Reason::Protocol(protocols::Error::UnexpectedEof) => String::new(),
-        reason if opened => reason.to_string(),
-        reason => plan.explain(reason),
     }
 }
 
@@ -626,33 +456,6 @@ impl Handler<Wire> for Runner<'_> {
     }
 
     fn on_closed(&mut self, at: At, opened: bool, reason: &Reason) {
-        let index = at.tag as u32;
-        let line = &mut self.lines[index as usize];
-        line.key = None;
-        if !opened {
-            self.connecting -= 1;
-            return self.unreachable(index, reason, at.now);
-        }
-        if line.useful {
-            return self.dial.push_back(index);
-        }
-        let in_vain = !line.ready;
-        match line.words.take() {
-            // It will let nobody else in either.
-            Some((ErrorKind::Authentication, words)) => {
-                self.broken = Some(Error::new(ErrorKind::Authentication, self.plan.peer(), words));
-            }
-            Some((kind, words)) if in_vain => self.fail_next(kind, at.now, |_| words),
-            // It opened only to close, and who waits for it must come to an end.
-            _ if in_vain && matches!(reason, Reason::Deadline) => {
-                self.fail_next(ErrorKind::Timeout(Phase::Connect), at.now, |plan| detail(plan, reason, false));
-            }
-            _ if in_vain => {
-                let words = |plan: &Plan| format!("it took no request {}", detail(plan, reason, true));
-                self.fail_next(ErrorKind::of(reason, true), at.now, words);
-            }
-            _ => {}
-        }
-        self.redial.push_back((at.now + REDIAL, index));
+        self.closed(at, opened, reason);
     }
 }
