@@ -1,4 +1,5 @@
-//! Statements that nobody waits for any more: their servers are told, on real ones.
+//! Statements that nobody waits for any more: their servers are told, on real ones; and what was not sent of them by then
+//! never is, to one of a script.
 
 #![cfg(feature = "postgres")]
 
@@ -6,9 +7,9 @@ mod support;
 
 use std::time::Duration;
 
-use aquests::postgres::Postgres;
+use aquests::postgres::{Postgres, SslMode};
 use aquests::{Client, Error, ErrorKind, Flow, Outcome, Phase, Request};
-use support::{PostgresServer, must_end};
+use support::{PostgresScript, PostgresServer, must_end};
 
 fn outcomes(client: &mut Client) -> Vec<Outcome> {
     let mut all = Vec::new();
@@ -179,5 +180,161 @@ fn a_statement_that_is_interrupted_is_answered_by_its_server() {
         assert!(!client.interrupt(waits) && !client.interrupt(behind), "each would hit the other");
         assert!(client.cancel(waits));
         outcomes(&mut client);
+    });
+}
+
+#[test]
+fn a_statement_that_waits_for_a_lock_to_be_prepared_is_interrupted_by_its_server() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        server.psql("CREATE TABLE locked (a int); GRANT ALL ON locked TO PUBLIC");
+        let (db, mut client) = (at(&server), Client::new().unwrap());
+        let session = client.open(&db).unwrap();
+        session.send(db.query("BEGIN; LOCK TABLE locked")).unwrap();
+        outcomes(&mut client);
+        let id = client.send(db.execute("SELECT a FROM locked", ())).unwrap();
+        turn_until(&mut client, &server, "SELECT a FROM locked", 1);
+        assert!(client.interrupt(id));
+        let outcome = outcomes(&mut client).remove(0);
+        let error = outcome.response().unwrap_or_else(|| panic!("{outcome}")).results().unwrap().error();
+        assert_eq!(error.unwrap().code(), "57014");
+    });
+}
+
+fn at_script(server: &PostgresScript) -> Postgres {
+    Postgres::at(&server.address().to_string(), "d").user("u", "").ssl_mode(SslMode::Disable)
+}
+
+/// Turns until the server was sent this.
+fn turn_until_sent(client: &mut Client, server: &PostgresScript, what: &str) {
+    while !server.sent().iter().any(|sent| sent == what) {
+        client.turn(Some(Duration::from_millis(10))).unwrap();
+    }
+}
+
+/// A type that no server has of its own.
+const OWN: u32 = 16_400;
+
+#[test]
+fn a_statement_that_is_interrupted_before_it_is_run_is_never_run() {
+    must_end(|| {
+        let prepared = |column| PostgresScript::prepared(&[], column);
+        for (what, before, stands_at, answer) in [
+            ("it was being prepared", None, "0 PDS", prepared(None)),
+            ("its types were being looked up", Some(prepared(Some(OWN))), "0 Q", PostgresScript::done()),
+        ] {
+            for in_session in [false, true] {
+                let what = format!("{what}, in a session: {in_session}");
+                let (server, mut client) = (PostgresScript::start(), Client::new().unwrap());
+                let db = at_script(&server);
+                let session = client.open(&db).unwrap();
+                let statement = db.execute("DELETE FROM t", ());
+                let id = if in_session { session.send(statement) } else { client.send(statement) }.unwrap();
+                before.iter().for_each(|bytes| server.answer(&**bytes));
+                turn_until_sent(&mut client, &server, stands_at);
+                assert!(client.interrupt(id), "{what}");
+                turn_until_sent(&mut client, &server, "1 cancel");
+                // The server heard of it too late, and has nothing to stop.
+                server.answer(&*answer);
+                let all = outcomes(&mut client);
+                let error = all[0].error().unwrap_or_else(|| panic!("{what}: {}", all[0]));
+                assert_eq!((all.len(), error.kind()), (1, ErrorKind::Cancelled), "{what}: {error}");
+                assert!(error.to_string().contains("before it was run"), "{what}: {error}");
+                // A session goes on, and everybody else has another connection.
+                server.answer(PostgresScript::done());
+                let query = db.query("SELECT 1");
+                if in_session { session.send(query) } else { client.send(query) }.unwrap();
+                assert!(outcomes(&mut client)[0].response().is_some(), "{what}");
+                let sent = server.sent();
+                assert!(!sent.iter().any(|sent| sent.contains('B')), "{what}: {sent:?}");
+                assert_eq!(sent.iter().filter(|sent| *sent == "1 cancel").count(), 1, "{what}: {sent:?}");
+                assert!(!sent.iter().any(|sent| sent == "2 cancel"), "nothing ran there: {what}: {sent:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_statement_that_is_interrupted_is_not_sent_again_when_its_connection_goes() {
+    must_end(|| {
+        let (server, mut client) = (PostgresScript::start(), Client::new().unwrap());
+        let db = at_script(&server);
+        client.send(db.query("SELECT 1")).unwrap();
+        let second = client.send(db.query("SELECT 2")).unwrap();
+        let third = client.send(db.execute("DELETE FROM t", ())).unwrap();
+        turn_until_sent(&mut client, &server, "0 Q");
+        assert!(client.cancel(second) && !client.interrupt(third));
+        // Alone behind something that nobody waits for, and known to be untouched when that ends the connection.
+        server.answer(PostgresScript::done());
+        while client.in_hand() > 1 {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        assert!(client.interrupt(third));
+        turn_until_sent(&mut client, &server, "1 cancel");
+        server.answer_and_close(PostgresScript::message(b'E', b"SFATAL\0VFATAL\0C57P01\0Mterminating\0\0"));
+        // On another connection it would run.
+        server.answer(PostgresScript::prepared(&[], None));
+        server.answer(PostgresScript::done());
+        let all = outcomes(&mut client);
+        assert!(all.len() == 3 && all[2].error().is_some(), "{all:?}");
+        assert!(!server.sent().iter().any(|sent| sent.contains('P')), "{:?}", server.sent());
+    });
+}
+
+#[test]
+fn a_statement_that_is_given_up_while_it_is_prepared_is_never_run() {
+    must_end(|| {
+        let soon = Duration::from_millis(300);
+        let whole: fn(Request) -> Request = |request| request.timeout(Duration::from_secs(1));
+        let first: fn(Request) -> Request = |request| request.first_byte_timeout(Duration::from_millis(100));
+        for (what, limited, silence, cancels) in [
+            ("it was cancelled", None, None, true),
+            ("its time was over", Some(whole), None, false),
+            ("the answer did not begin in time", Some(first), None, false),
+            ("the server was silent", None, Some(soon), false),
+        ] {
+            let (server, mut builder) = (PostgresScript::start(), Client::builder());
+            if let Some(silence) = silence {
+                builder = builder.timeout(silence);
+            }
+            let (db, mut client) = (at_script(&server), builder.build().unwrap());
+            let request = Request::from(db.execute("DELETE FROM t", ()));
+            let id = client.send(if let Some(limited) = limited { limited(request) } else { request }).unwrap();
+            turn_until_sent(&mut client, &server, "0 PDS");
+            assert!(!cancels || client.cancel(id), "{what}");
+            let all = outcomes(&mut client);
+            assert!(all.len() == 1 && all[0].error().is_some(), "{what}: {all:?}");
+            turn_until_sent(&mut client, &server, "1 cancel");
+            server.answer(PostgresScript::prepared(&[], None));
+            // Whatever came behind Parse is written down by now.
+            while server.sent().iter().filter(|sent| sent.starts_with("0 ")).count() < 2 {
+                client.turn(Some(Duration::from_millis(10))).unwrap();
+            }
+            server.answer(PostgresScript::done());
+            client.send(db.query("SELECT 1")).unwrap();
+            assert!(outcomes(&mut client)[0].response().is_some(), "{what}");
+            let sent = server.sent();
+            assert!(!sent.iter().any(|sent| sent.contains('B')), "{what}: {sent:?}");
+        }
+    });
+}
+
+#[test]
+fn a_statement_that_is_cancelled_behind_another_is_prepared_and_never_run() {
+    must_end(|| {
+        let (server, mut client) = (PostgresScript::start(), Client::new().unwrap());
+        let db = at_script(&server);
+        client.send(db.query("SELECT 1")).unwrap();
+        let id = client.send(db.execute("DELETE FROM t", ())).unwrap();
+        turn_until_sent(&mut client, &server, "0 Q");
+        assert!(client.cancel(id));
+        server.answer(PostgresScript::done());
+        server.answer(PostgresScript::prepared(&[], None));
+        turn_until_sent(&mut client, &server, "0 PDS");
+        assert_eq!(outcomes(&mut client).len(), 2);
+        server.answer(PostgresScript::done());
+        client.send(db.query("SELECT 2")).unwrap();
+        assert!(outcomes(&mut client)[0].response().is_some());
+        assert_eq!(server.sent(), ["0 Q", "0 PDS", "0 Q"]);
     });
 }

@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "postgres/interrupts.rs"]
+mod interrupts;
 #[path = "support/schema.rs"]
 mod schema;
 #[allow(unexpected_cfgs)]
@@ -10,11 +12,9 @@ mod schema;
 mod servers;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write as _};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
 use serde_json::Value;
 use servers::tls::{Authority, Wanted};
 use servers::{Folder, PostgresServer, PostgresVersion, must_end};
@@ -233,7 +233,7 @@ fn notifications_are_printed_as_they_come_until_there_are_enough() {
             let line = lines.next().unwrap();
             assert!(line.starts_with(&format!(r#"{{"channel":"a","payload":"{payload}","pid":"#)), "{line}");
         }
-        interrupt(&child);
+        interrupts::interrupt(&child);
         assert!(child.wait().unwrap().success(), "that is how it ends");
         // Or the connection ends, which fails.
         let running = start(&mut command(&["fetch", &url, "LISTEN a"]));
@@ -262,92 +262,9 @@ fn wait_for(server: &PostgresServer, state: &str, begins: &str) {
     while server.psql(&sql) == "0" {}
 }
 
-fn interrupt(child: &Child) {
-    rustix::process::kill_process(rustix::process::Pid::from_child(child), Signal::INT).unwrap();
-}
-
 /// Waits until no client is there.
 fn wait_for_nobody(server: &PostgresServer) {
     while server.backends() > 0 {}
-}
-
-#[test]
-fn ctrl_c_stops_what_runs_at_the_server_and_says_what_came_of_it() {
-    must_end(|| {
-        let identity = Authority::new("root").localhost();
-        let server = PostgresServer::builder().tls(&identity).start();
-        let url = server.url("scram:secret");
-        let slow = "SELECT i, pg_sleep(0.01) IS NULL AS n FROM generate_series(1, 1000000) AS i";
-        let copy = format!("COPY ({slow}) TO STDOUT");
-        for (words, begins) in [
-            (&["SELECT pg_sleep(1000)"][..], "SELECT pg_sleep"),
-            (&["SELECT pg_sleep($1)", "1000"], "SELECT pg_sleep"),
-            (&["SELECT 1 AS one; SELECT pg_sleep(1000)"], "SELECT 1"),
-            (&["LISTEN a; SELECT pg_sleep(1000)"], "LISTEN a"),
-            (&[slow], "SELECT i"),
-            (&[&copy], "COPY (SELECT i"),
-        ] {
-            for mode in ["disable", "require"] {
-                let url = &format!("{url}?sslmode={mode}");
-                let running = start(&mut command(&[&["fetch", url], words].concat()));
-                wait_for(&server, "active", begins);
-                running.signal(Signal::INT);
-                let ran = running.end().exits(130).says("ERROR:  57014: canceling statement due to user request");
-                assert_eq!(ran.out.starts_with("one\r\n1\r\n"), begins == "SELECT 1", "what came before: {}", ran.out);
-                wait_for_nobody(&server);
-            }
-        }
-    });
-}
-
-#[test]
-fn ctrl_c_leaves_nothing_of_what_is_copied_in() {
-    must_end(|| {
-        let server = PostgresServer::start();
-        server.psql("CREATE TABLE copied (a int); GRANT ALL ON copied TO PUBLIC");
-        let url = server.url("trust:secret");
-        let mut child = command(&["fetch", &url, "COPY copied FROM STDIN"]).stdin(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(b"1\n2\n").unwrap();
-        wait_for(&server, "active", "COPY copied");
-        interrupt(&child);
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(130), "{said}");
-        assert!(said.contains("was cancelled"), "{said}");
-        wait_for_nobody(&server);
-        assert_eq!(server.psql("SELECT count(*) FROM copied"), "0");
-        drop(stdin);
-    });
-}
-
-#[test]
-fn a_second_ctrl_c_waits_for_nobody_and_neither_does_one_before_the_login() {
-    must_end(|| {
-        let server = PostgresServer::start();
-        let url = server.url("trust:secret");
-        let running = start(&mut command(&["fetch", &url, "SELECT pg_sleep(1000)"]));
-        wait_for(&server, "active", "SELECT pg_sleep");
-        // Nobody answers any more.
-        server.pause();
-        running.signal(Signal::INT);
-        // A signal that is pending is the same as two.
-        while fs::read_to_string(format!("/proc/{}/status", running.pid()))
-            .unwrap()
-            .contains("ShdPnd:\t0000000000000002")
-        {}
-        running.signal(Signal::INT);
-        let ran = running.end().exits(130);
-        assert_eq!((&*ran.out, &*ran.err), ("", ""));
-        // Whether the server was told before that is left to chance.
-        server.go_on();
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("postgres://me@{}/test", silent.local_addr().unwrap());
-        let running = start(&mut command(&["fetch", &url, "SELECT 1"]));
-        let _connection = silent.accept().unwrap();
-        running.signal(Signal::INT);
-        running.end().exits(130).says("was cancelled");
-    });
 }
 
 #[test]

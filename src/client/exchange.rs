@@ -42,6 +42,9 @@ pub(super) struct Exchange {
     pub(super) upgrade: Upgrade,
     /// The client asks for itself: nobody waits for the outcome.
     pub(super) errand: Option<Errand>,
+    /// Its server was asked to stop it: nothing of it is sent any more.
+    #[cfg(feature = "postgres")]
+    pub(super) stopped: bool,
     /// How often the server said that it is to be asked elsewhere, or otherwise.
     #[cfg(feature = "redis")]
     pub(super) detours: u8,
@@ -128,10 +131,18 @@ impl Exchange {
         self.request.streams.as_ref().map_or(0, |streams| u32::from(streams.held) + u32::from(streams.stalled))
     }
 
-    /// Makes it ready to be sent again from its start. `false`: something of it would be told twice, or is there only once.
-    /// A server that has begun to answer has acted on it, whatever it says.
+    /// Nothing of it is to be sent any more.
+    fn is_stopped(&self) -> bool {
+        #[cfg(feature = "postgres")]
+        return self.stopped;
+        #[cfg(not(feature = "postgres"))]
+        false
+    }
+
+    /// Makes it ready to be sent again from its start. `false`: something of it would be told twice, or is there only once,
+    /// or it is to stop. A server that has begun to answer has acted on it, whatever it says.
     pub(super) fn restart(&mut self) -> bool {
-        if self.collected.has_begun() {
+        if self.collected.has_begun() || self.is_stopped() {
             return false;
         }
         let Some(streams) = &mut self.request.streams else {
@@ -215,6 +226,8 @@ impl Exchanges {
             alarm: Moment::NEVER,
             upgrade: Upgrade::No,
             errand: None,
+            #[cfg(feature = "postgres")]
+            stopped: false,
             #[cfg(feature = "redis")]
             detours: 0,
         });

@@ -31,8 +31,8 @@ impl Handle {
         self.shared.command(Command::Cancel(id));
     }
 
-    /// Asks the server to stop what it does for a statement, whose outcome comes as that server says:
-    /// [`Client::interrupt`](crate::Client::interrupt).
+    /// Asks the server to stop what it does for a statement, whose outcome comes as that server says, or as
+    /// [`ErrorKind::Cancelled`] where it was only being prepared: [`Client::interrupt`](crate::Client::interrupt).
     #[cfg(feature = "postgres")]
     pub fn interrupt(&self, id: RequestId) {
         self.shared.command(Command::Interrupt(id));

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::core::Core;
+use crate::error::ErrorKind;
 use crate::pool::Connection;
 use crate::protocols::ExchangeId;
 use crate::protocols::postgres::{self, CancelKey, Login};
@@ -73,10 +74,20 @@ impl Core {
 
     /// Tells the server to stop what runs for an exchange whose answer is waited for all the same. `false`: nothing does, or
     /// others would be hit.
+    ///
+    /// What runs may be no more than a part of it: a statement is prepared, and its types are looked up, before it is run. The
+    /// server stops the one and knows nothing of the rest, which is not sent then.
     pub(super) fn stop(&mut self, id: ExchangeId, now: Moment) -> bool {
         let Some(sent) = self.exchanges.get(id).and_then(|exchange| exchange.sent) else { return false };
         if !self.pool.is(sent.connection, sent.key) {
             return false;
+        }
+        let again = &mut self.pool.connections[sent.connection].again;
+        if let Some(place) = again.iter().position(|waits| *waits == id) {
+            // Nothing of it is on its way: nobody has to be told.
+            again.remove(place);
+            self.stopped_short(sent.connection, id, now);
+            return true;
         }
         let connection = &self.pool.connections[sent.connection];
         let shared = self.pool.routes[connection.route].session.is_none();
@@ -89,7 +100,21 @@ impl Core {
         if shared {
             self.pool.retire(sent.connection);
         }
+        if let Some(exchange) = self.exchanges.get(id) {
+            exchange.stopped = true;
+        }
         true
+    }
+
+    /// An exchange was to stop, and would have gone on with something that its server knows nothing of.
+    pub(super) fn stopped_short(&mut self, connection: usize, id: ExchangeId, now: Moment) {
+        let Some(exchange) = self.exchanges.remove(id) else { return };
+        self.left(connection, exchange.waits());
+        self.fail(exchange, ErrorKind::Cancelled, "it was interrupted before it was run".to_owned(), now);
+        // It left nothing behind that runs there.
+        if let Some(server) = self.pool.connections.get_mut(connection).and_then(|entry| entry.postgres.as_mut()) {
+            server.interrupted = false;
+        }
     }
 
     /// What it takes to interrupt what runs on a connection, if there is room for it.

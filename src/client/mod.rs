@@ -256,8 +256,14 @@ impl Client {
     /// answer: an error with the code 57014, or what it came to where it was done by then. `false`: it was not sent or is
     /// answered, others are on the same connection, or 64 are being asked already.
     ///
-    /// The server stops what runs on the connection when it hears of it, whatever that is. A shared connection takes no other
-    /// request after that; on that of a session, what stands before the statement or behind it may be hit in its place.
+    /// A statement with values is prepared before it is run, and its types may be looked up. Where it was no further than
+    /// that, and the server stopped nothing, it is not run: its outcome is [`ErrorKind::Cancelled`]. No transaction has failed
+    /// for that, and what was sent behind it in a session goes on. Nor is it sent again on another connection when its own is
+    /// lost.
+    ///
+    /// The server stops what runs on the connection when it hears of it, whatever that is: nothing, if the statement is still
+    /// on its way there, which runs to its end then. A shared connection takes no other request after that; on that of a
+    /// session, what stands before the statement or behind it may be hit in its place.
     #[cfg(feature = "postgres")]
     pub fn interrupt(&mut self, id: RequestId) -> bool {
         let now = self.reactor.now();

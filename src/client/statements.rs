@@ -150,7 +150,7 @@ impl Core {
         if begins && let Some(taker) = exchange.request.streams.as_mut().and_then(|streams| streams.taker.take()) {
             into.set_taker(taker);
         }
-        let (before, own) = (into.size(), run.is_preparing());
+        let (before, own, stopped) = (into.size(), run.is_preparing(), exchange.stopped);
         let then = run.message(&message, done, &mut server.statements, into);
         let more = into.size().saturating_sub(before);
         // What the catalogues say is not what was asked for.
@@ -171,6 +171,10 @@ impl Core {
                 Flow::Cancel
             }
             Ok(Then::More(flow)) => flow,
+            Ok(Then::Again) if stopped => {
+                self.stopped_short(at.tag as usize, id, at.now);
+                Flow::Continue
+            }
             // What was sent behind it would come before it. It was done nothing of.
             Ok(Then::Again) if self.is_in_session(at) && self.pool.connections[at.tag as usize].in_flight > 1 => {
                 let words = "the server does not have the statement any more, and others were sent behind it";
