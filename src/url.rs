@@ -65,10 +65,10 @@ impl Url {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
             #[cfg(feature = "tls")]
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
-            Some((scheme, _)) => {
-                let words = format!("'{}' is not a scheme that can be fetched", scheme.escape_debug());
-                return Err(Error::invalid(words));
+            Some((scheme, _)) if is_scheme(scheme) => {
+                return Err(Error::invalid(format!("'{scheme}' is not a scheme that can be fetched")));
             }
+            Some(_) => return Err(Error::invalid("what stands before '://' is not a scheme")),
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
@@ -76,14 +76,21 @@ impl Url {
             // Said without the authority: it holds a secret.
             return Err(Error::invalid("credentials in a URL are not supported: send an authorization header"));
         }
-        let bad = |what: &str| Error::invalid(format!("'{}' has {what}", authority.escape_debug()));
-        let parsed: http::uri::Authority = authority.parse().map_err(|_| bad("no valid host and port"))?;
+        // What cannot be read is not repeated: it may be something else than a URL, and hold a password.
+        let bad = || Error::invalid("the URL has no valid host and port");
+        if rest.len() == text.len() && authority.contains('=') {
+            // These are the words of a database (`password=…`), and go nowhere as a host either.
+            return Err(bad());
+        }
+        let parsed: http::uri::Authority = authority.parse().map_err(|_| bad())?;
         let port = match authority.strip_prefix(parsed.host()).unwrap_or_default() {
             "" => scheme.port(),
-            after => after.strip_prefix(':').and_then(|p| p.parse().ok()).ok_or_else(|| bad("no valid port"))?,
+            after => after.strip_prefix(':').and_then(|p| p.parse().ok()).ok_or_else(|| {
+                Error::invalid(format!("the URL has no valid port behind the host '{}'", parsed.host().escape_debug()))
+            })?,
         };
         if parsed.host().is_empty() {
-            return Err(bad("no host"));
+            return Err(bad());
         }
         let target = target.split('#').next().unwrap_or_default();
         Ok(Self { scheme, host: parsed.host().to_ascii_lowercase(), port, target: encode(target) })
@@ -152,6 +159,12 @@ impl fmt::Debug for Url {
     }
 }
 
+/// It is one by its letters: RFC 3986 §3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
 /// Path and query with everything but visible ASCII percent-encoded, and a slash in front.
 fn encode(target: &str) -> String {
     let mut encoded = String::with_capacity(target.len() + 1);
@@ -209,6 +222,7 @@ mod tests {
         let url = Url::parse("[::1]?q").unwrap();
         assert_eq!((url.host(), url.port(), url.target()), ("[::1]", 80, "/?q"));
         assert_eq!(Url::parse("http://h:80/").unwrap().authority(), "h");
+        assert_eq!(Url::parse("h?a=b").unwrap().target(), "/?a=b");
         assert_eq!(Url::parse("http://h/a b\u{e9}\r\n").unwrap().target(), "/a%20b%C3%A9%0D%0A");
     }
 
@@ -222,6 +236,14 @@ mod tests {
             ("http://a b/", "valid host"),
             ("ftp://h/", "not a scheme"),
             ("http://user:hunter2@h/", "credentials"),
+            // Passwords at places where none belongs.
+            ("http://user:hunter2/h/", "no valid port behind the host 'user'"),
+            ("hots=h password=hunter2", "valid host"),
+            ("passwd=hunter2", "valid host"),
+            ("passwd=hunter2:80/path", "valid host"),
+            ("http://h password=hunter2", "valid host"),
+            ("password=hunter2 host=http://h/", "not a scheme"),
+            ("password=hunter2://h/", "not a scheme"),
         ] {
             let said = Url::parse(text).expect_err(text).to_string();
             assert!(said.contains(words), "{text}: {said}");

@@ -420,7 +420,13 @@ fn words_of_libpq_stand_in_place_of_a_url() {
         let ran = run(&[&["load", "--quiet", "-n", "20", "-c", "2"], options, &[&text, SELECT, "-1"]].concat());
         assert!(ran.prints("  OK: 20\n").out.contains("SELECT postgres://"), "{text}");
     }
-    for text in ["host=x port=y", "user=me password=hunter2 colour=blue", "service=none"] {
+    for text in [
+        "host=x port=y",
+        "user=me password=hunter2 colour=blue",
+        "service=none",
+        "hots=h password=hunter2",
+        "passwd=hunter2",
+    ] {
         for name in ["fetch", "load"] {
             let ran = start(command(&[name, text, "SELECT 1"]).env("PGSERVICEFILE", &services)).end().exits(2);
             assert!(!ran.err.contains("hunter2"), "{}", ran.err);

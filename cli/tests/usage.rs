@@ -48,7 +48,7 @@ fn what_is_wrong_is_said_in_a_sentence() {
         (&["load", "--nonsense", url], "unexpected argument '--nonsense'"),
         (&["load", "-c", "1g", url], "1000000000 connections need 1000000032 open files, and the system allows"),
         (&["fetch"], "required arguments were not provided"),
-        (&["fetch", "http://h:x/"], "'h:x' has no valid port"),
+        (&["fetch", "http://h:x/"], "the URL has no valid port behind the host 'h'"),
         (&["fetch", "-m", "A B", url], "'A B' is not a method"),
         (&["target", "-l", "nowhere"], "invalid socket address"),
         (&["target", "-l", "127.0.0.1:0", "--unix-socket", "/tmp/s"], "cannot be used with"),

@@ -343,13 +343,13 @@ impl Postgres {
 
     /// Whether a URL is one of PostgreSQL.
     pub fn is_url(text: &str) -> bool {
-        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-        ["postgres", "postgresql"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
+        words::behind_scheme(text).is_some()
     }
 
-    /// Whether a text is for PostgreSQL: a URL, or words of which the first is a keyword of libpq (`host=… dbname=…`).
+    /// Whether a text is for PostgreSQL: a URL, or words (`host=… dbname=…`), which have a '=' where no URL has one, before
+    /// any of `:/?#`. Whether the words are keywords of libpq is for [`parse`](Self::parse) to say, which shows no value.
     pub fn is_connection_string(text: &str) -> bool {
-        Self::is_url(text) || words::begins_with_keyword(text)
+        Self::is_url(text) || words::are_words(text)
     }
 
     /// What the environment says, as `psql` without arguments.

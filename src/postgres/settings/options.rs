@@ -80,8 +80,12 @@ const KEYWORDS: &[Keyword] = &[
 /// The keyword of this name.
 pub(super) fn known(name: &str) -> Result<&'static str, Error> {
     let found = KEYWORDS.iter().find(|(keyword, ..)| *keyword == name);
-    let unknown = || Error::invalid(format!("'{}' is not an option of a connection", name.escape_debug()));
-    found.map(|(keyword, ..)| *keyword).ok_or_else(unknown)
+    // What is no word may be half a URL, with a password in it.
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let shown = if is_word { format!("'{name}'") } else { "what stands before a '='".to_owned() };
+    found
+        .map(|(keyword, ..)| *keyword)
+        .ok_or_else(|| Error::invalid(format!("{shown} is not an option of a connection")))
 }
 
 /// Keywords and their variables.

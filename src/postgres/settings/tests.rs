@@ -284,13 +284,34 @@ fn reached(settings: &Settings) -> Vec<String> {
 }
 
 #[test]
-fn a_text_is_for_postgresql_if_it_is_a_url_or_begins_with_a_keyword() {
-    for text in ["postgres://", "POSTGRESQL://h/d", "host=h", "service=s", " dbname = 'a b'", "user=u password=p"] {
+fn a_text_is_for_postgresql_if_it_is_a_url_or_words() {
+    for text in ["postgres://", "POSTGRESQL://h/d", "host=h", "service=s", " dbname = 'a b'", "hots=h password=p"] {
         assert!(Postgres::is_connection_string(text), "{text}");
     }
-    for text in ["", "http://h/?host=x", "redis://h", "h", "hots=h", "=h", "h/path?user=x", "/bytes/10", "dbname"] {
+    for text in
+        ["", "http://h/?host=x", "redis://h", "h", "=h", " = h", "h:1?user=x", "h?user=x", "h#a=b", "/a/=", "dbname"]
+    {
         assert!(!Postgres::is_connection_string(text), "{text}");
     }
+}
+
+#[test]
+fn a_password_is_in_no_error_about_the_words_around_it() {
+    for (text, words) in [
+        ("hots=h password=hunter2", "'hots' is not an option"),
+        ("password=hunter2 hots=h", "'hots' is not an option"),
+        ("passwd=hunter2", "'passwd' is not an option"),
+        ("password = hunter2 h", "without '='"),
+        ("host=h hunter2", "without '='"),
+        ("u:hunter2@h/d?sslmode=require", "is not an option"),
+        ("postgres://u:hunter2@h/d?colour=blue", "'colour' is not an option"),
+        ("postgres://u:hunter2/h", "a port is a number"),
+        ("POSTGRES://u:hunter2@h/d?colour=blue", "'colour' is not an option"),
+    ] {
+        let said = parse(text).expect_err(text).to_string();
+        assert!(said.contains(words) && !said.contains("hunter2"), "{text}: {said}");
+    }
+    assert_eq!(settings("POSTGRES://u:p@h:1/d?sslmode=require").ssl.mode, SslMode::Require);
 }
 
 #[test]

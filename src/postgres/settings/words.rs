@@ -11,16 +11,22 @@ pub(super) type Said = BTreeMap<&'static str, String>;
 
 /// A URL or `key=value` words.
 pub(super) fn read(text: &str) -> Result<Said, Error> {
-    match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
+    match behind_scheme(text) {
         Some(rest) => read_url(rest),
         None => read_words(text),
     }
 }
 
-/// It is words, and the first is known.
-pub(super) fn begins_with_keyword(text: &str) -> bool {
-    let text = text.trim_start_matches(is_space);
-    text.split_once('=').is_some_and(|(name, _)| options::known(name.trim_end_matches(is_space)).is_ok())
+/// What stands behind `postgres://`, in whatever letters: RFC 3986 §3.1.
+pub(super) fn behind_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    ["postgres", "postgresql"].iter().any(|known| known.eq_ignore_ascii_case(scheme)).then_some(rest)
+}
+
+/// It is words, known or not: a URL has no '=' before the end of its host.
+pub(super) fn are_words(text: &str) -> bool {
+    let name = text.split_once('=').map_or("", |(name, _)| name);
+    !name.trim_matches(is_space).is_empty() && !name.contains([':', '/', '?', '#'])
 }
 
 fn invalid(words: impl Into<String>) -> Error {
