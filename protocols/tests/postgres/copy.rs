@@ -216,6 +216,28 @@ fn small_messages_with_data_are_told_together_and_large_ones_alone() {
 }
 
 #[test]
+fn data_that_looks_like_small_messages_is_data() {
+    let like = message(b'd', "x").repeat(3);
+    let begin = vec![b'.'; 2_000];
+    let large = message(b'd', [&begin[..], &like, b"the rest"].concat());
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let data = Rc::clone(&told);
+    let mut side = queries(1).acting(move |_, event| {
+        if let Some(Event::Message { message: Seen::Data(bytes), .. }) = event {
+            data.borrow_mut().push(bytes.clone());
+        }
+    });
+    side.receive(&message(b'H', FORMAT), false);
+    // It stands where a message begins otherwise: at the beginning of what came.
+    let (before, behind) = large.split_at(5 + begin.len());
+    side.receive(before, false);
+    side.receive(behind, false);
+    assert_eq!(told.take().concat(), large[5..]);
+    side.receive(&[message(b'c', ""), complete("COPY 1"), ready("I")].concat(), false);
+    drop(side.finish());
+}
+
+#[test]
 fn small_messages_are_held_and_dropped_like_others() {
     let peer =
         [message(b'H', FORMAT), message(b'd', "one\n").repeat(3), message(b'c', ""), complete("COPY 3")].concat();
@@ -226,6 +248,16 @@ fn small_messages_are_held_and_dropped_like_others() {
     side.machine.resume(ExchangeId(0), &mut side.out);
     side.receive(b"", false);
     assert_eq!(told(&side.finish()), ["0 copy out Text", "0 \"one\\none\\none\\n\"", "0 COPY 3"]);
+    // Among them: what is behind waits, however many there are.
+    let mut side = queries(1);
+    side.receive(&[message(b'H', FORMAT), message(b'd', "one\n").repeat(2)].concat(), false);
+    assert_eq!(side.take_events().len(), 2, "CopyOutResponse and two messages with data came");
+    side.machine.hold(ExchangeId(0));
+    side.receive(&[message(b'd', "two\n").repeat(3), message(b'c', ""), complete("COPY 5")].concat(), false);
+    assert_eq!(side.take_events().len(), 0, "held between two of them");
+    side.machine.resume(ExchangeId(0), &mut side.out);
+    side.receive(b"", false);
+    assert_eq!(told(&side.finish()), ["0 \"two\\ntwo\\ntwo\\n\"", "0 COPY 5"]);
     // Given up behind another, and read to its end.
     let run = splits(&[answer("a"), ready("I"), peer, ready("I")].concat(), true, || {
         let mut side = queries(2);
