@@ -338,3 +338,38 @@ fn a_statement_that_is_cancelled_behind_another_is_prepared_and_never_run() {
         assert_eq!(server.sent(), ["0 Q", "0 PDS", "0 Q"]);
     });
 }
+
+/// More than the sockets between hold.
+const MUCH: usize = 32 << 20;
+
+#[test]
+fn statements_that_wait_for_room_between_their_exchanges_are_never_run_when_they_are_given_up() {
+    must_end(|| {
+        let (server, mut client) = (PostgresScript::start(), Client::builder().pipeline(3).build().unwrap());
+        let db = at_script(&server);
+        let [first, second] = ["DELETE FROM t", "DELETE FROM u"].map(|sql| client.send(db.execute(sql, ())).unwrap());
+        client.send(db.query(format!("SELECT '{}'", "x".repeat(MUCH)))).unwrap();
+        turn_until_sent(&mut client, &server, "0 PDS");
+        assert!(!client.interrupt(second), "three are on the connection");
+        // They are prepared, and what was sent behind them is in the way: the server does not read it.
+        server.answer(PostgresScript::prepared(&[], None));
+        server.answer_and_wait(PostgresScript::prepared(&[], None));
+        while !client.interrupt(second) {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        assert!(client.cancel(first));
+        for id in [second, first] {
+            let outcome = client.next_outcome().unwrap();
+            let kind = outcome.error().map(Error::kind);
+            assert_eq!((outcome.request_id(), kind), (id, Some(ErrorKind::Cancelled)), "{outcome}");
+        }
+        server.answer("");
+        server.answer(PostgresScript::done());
+        let all = outcomes(&mut client);
+        assert!(all.len() == 1 && all[0].response().is_some(), "{all:?}");
+        server.answer(PostgresScript::done());
+        client.send(db.query("SELECT 1")).unwrap();
+        assert!(outcomes(&mut client)[0].response().is_some(), "the connection lives");
+        assert_eq!(server.sent(), ["0 PDS", "0 PDS", "0 Q", "0 Q"]);
+    });
+}

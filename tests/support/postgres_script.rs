@@ -29,8 +29,17 @@ struct State {
 
 struct Answer {
     bytes: Vec<u8>,
-    /// The connection ends behind it.
-    last: bool,
+    then: Then,
+}
+
+/// What comes behind an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Read,
+    /// The connection ends.
+    Close,
+    /// Nothing is read before there is another answer, of no bytes perhaps.
+    Wait,
 }
 
 /// AuthenticationOk, a key to cancel with, and ReadyForQuery.
@@ -64,16 +73,21 @@ impl PostgresScript {
 
     /// Answers the first that has no answer, or the next that comes.
     pub(crate) fn answer(&self, bytes: impl Into<Vec<u8>>) {
-        self.say(bytes.into(), false);
+        self.say(bytes.into(), Then::Read);
     }
 
     /// The same, and closes the connection.
     pub(crate) fn answer_and_close(&self, bytes: impl Into<Vec<u8>>) {
-        self.say(bytes.into(), true);
+        self.say(bytes.into(), Then::Close);
     }
 
-    fn say(&self, bytes: Vec<u8>, last: bool) {
-        self.shared.state().answers.push_back(Answer { bytes, last });
+    /// The same, and reads nothing before there is another answer, which may have no bytes.
+    pub(crate) fn answer_and_wait(&self, bytes: impl Into<Vec<u8>>) {
+        self.say(bytes.into(), Then::Wait);
+    }
+
+    fn say(&self, bytes: Vec<u8>, then: Then) {
+        self.shared.state().answers.push_back(Answer { bytes, then });
         self.shared.changed.notify_all();
     }
 
@@ -134,9 +148,13 @@ impl Shared {
                 b'S' | b'Q' => {
                     self.write_down(conn, &kinds);
                     kinds.clear();
-                    let answer = self.next_answer()?;
-                    conn.send(answer.bytes)?;
-                    if answer.last {
+                    let mut then = Then::Wait;
+                    while then == Then::Wait {
+                        let answer = self.next_answer()?;
+                        conn.send(answer.bytes)?;
+                        then = answer.then;
+                    }
+                    if then == Then::Close {
                         return Ok("closed".to_owned());
                     }
                 }
