@@ -6,11 +6,12 @@
 mod support;
 
 use std::collections::HashMap;
+use std::io;
 
-use aquests::postgres::types::{FromSql, Kind, ToSql};
-use aquests::postgres::{LookUp, Postgres, Results, Transaction, sqlstate};
+use aquests::postgres::types::{FromSql, Kind, ToSql, Type};
+use aquests::postgres::{LookUp, Postgres, Results, SslMode, Transaction, sqlstate};
 use aquests::{Client, Error, ErrorKind, Outcome, Request};
-use support::{Pgbouncer, PostgresServer, must_end};
+use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end};
 
 #[derive(Clone, Copy, Debug, FromSql, PartialEq, ToSql)]
 #[postgres(name = "mood", rename_all = "lowercase")]
@@ -154,6 +155,40 @@ fn what_extensions_bring_is_a_type_of_rust_too() {
     });
 }
 
+/// A type of an extension that nobody here knows: flags and dimensions, and then coordinates.
+#[derive(Debug, PartialEq)]
+struct Cube(Vec<f64>);
+
+impl FromSql<'_> for Cube {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, aquests::BoxError> {
+        let (_flags, rest) = raw.split_first_chunk::<4>().ok_or("too short")?;
+        Ok(Self(rest.as_chunks().0.iter().map(|it| f64::from_be_bytes(*it)).collect()))
+    }
+
+    fn accepts(type_: &Type) -> bool {
+        type_.name() == "cube"
+    }
+}
+
+#[test]
+fn types_of_other_extensions_are_text_unless_they_are_wanted_in_binary() {
+    must_end(|| {
+        let server = server();
+        server.psql("CREATE EXTENSION cube;");
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        let select = "SELECT '(1,2)'::cube AS a, ARRAY['(3)'::cube] AS b";
+        let results = ask(&mut client, db.execute(select, ()));
+        let row = results.rows().next().unwrap();
+        assert_eq!((row.get::<String>("a"), row.text("b").as_deref()), ("(1, 2)".to_owned(), Some("{(3)}")));
+        assert!(row.try_get::<Cube>("a").is_err());
+        let results = ask(&mut client, db.binary_types(["cube"]).execute(select, ()));
+        let row = results.rows().next().unwrap();
+        assert_eq!((row.get::<Cube>("a"), row.get::<Vec<Cube>>("b")), (Cube(vec![1.0, 2.0]), vec![Cube(vec![3.0])]));
+        assert!(row.try_get::<String>("a").is_err(), "nobody here can write it");
+        assert!(row.text("a").is_some_and(|text| text.starts_with("\\x")), "{:?}", row.text("a"));
+    });
+}
+
 #[test]
 fn types_are_looked_up_once_for_all_connections_to_a_database() {
     must_end(|| {
@@ -177,12 +212,14 @@ fn types_are_looked_up_once_for_all_connections_to_a_database() {
             let results = outcome.into_result().unwrap().into_results();
             assert!(results.rows().next().is_some(), "number {number}: {results:?}");
         }
-        assert_eq!(questions(&server), 1, "other statements and other connections know it by then");
-        assert!(server.backends() > 1, "they were not all on one");
-        let session = client.open(&db).unwrap();
-        session.send(db.execute("SELECT it FROM people", ())).unwrap();
-        assert!(outcomes(&mut client)[0].response().is_some());
-        assert_eq!(questions(&server), 1);
+        assert_eq!(questions(&server), 1, "other statements know it by then");
+        let sessions = [(); 3].map(|()| client.open(&db).unwrap());
+        for session in &sessions {
+            session.send(db.execute("SELECT it FROM people", ())).unwrap();
+        }
+        assert!(outcomes(&mut client).iter().all(|outcome| outcome.response().is_some()));
+        assert_eq!(questions(&server), 1, "and so do other connections");
+        assert!(server.backends() > 3, "each session has its own");
     });
 }
 
@@ -358,5 +395,91 @@ fn a_look_up_that_does_not_end_ends_with_its_request() {
         outcomes(&mut client);
         let results = ask(&mut client, db.execute("SELECT 'sad'::text::mood AS mood", ()));
         assert_eq!(results.rows().next().unwrap().get::<Mood>(0), Mood::Sad);
+    });
+}
+
+const HELLO: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+
+/// Reads a message: its kind, if it has one.
+fn read(conn: &mut Conn, typed: bool) -> io::Result<u8> {
+    let kind = if typed { conn.take(1)?[0] } else { 0 };
+    let length = u32::from_be_bytes(conn.take(4)?.try_into().expect("four bytes"));
+    conn.take(length as usize - 4)?;
+    Ok(kind)
+}
+
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    [&[kind][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
+}
+
+/// Columns of these types.
+fn described(oids: &[u32]) -> Vec<u8> {
+    let column = |oid: &u32| [&b"a\0\0\0\0\0\0\0"[..], &oid.to_be_bytes(), &[0xff; 6], &[0; 2]].concat();
+    message(b'T', &[(oids.len() as u16).to_be_bytes().to_vec(), oids.iter().flat_map(column).collect()].concat())
+}
+
+/// A row of texts; `None` is NULL.
+fn row(fields: &[Option<&str>]) -> Vec<u8> {
+    let field = |field: &Option<&str>| {
+        let length = field.map_or(-1, |field| field.len() as i32).to_be_bytes();
+        [&length[..], field.unwrap_or_default().as_bytes()].concat()
+    };
+    message(b'D', &[(fields.len() as u16).to_be_bytes().to_vec(), fields.iter().flat_map(field).collect()].concat())
+}
+
+/// What becomes of a statement with a type that nobody knows, at a server that says this when it is asked for it, and hangs up
+/// then.
+fn told_of_types(answer: Vec<u8>) -> Outcome {
+    let peer = Peer::start(move |conn| {
+        read(conn, false)?;
+        conn.send(HELLO)?;
+        for kind in *b"PDS" {
+            assert_eq!(read(conn, true)?, kind);
+        }
+        let prepared = [message(b'1', b""), message(b't', &[0, 0]), described(&[99_999]), message(b'Z', b"I")];
+        conn.send(prepared.concat())?;
+        assert_eq!(read(conn, true)?, b'Q', "the question for the type");
+        conn.send(&answer)
+    });
+    let mut client = Client::new().unwrap();
+    let db = Postgres::at(&peer.address().to_string(), "d").user("u", "hunter2").ssl_mode(SslMode::Disable);
+    let session = client.open(&db).unwrap();
+    session.send(db.execute("SELECT it", ())).unwrap();
+    let mut all = outcomes(&mut client);
+    assert_eq!(all.len(), 1, "a request has one outcome");
+    all.remove(0)
+}
+
+#[test]
+fn a_server_that_says_nonsense_of_types_is_left() {
+    must_end(|| {
+        let columns = described(&[26, 19, 19, 18, 26, 16, 1003, 1003, 1028]);
+        let one = |labels: &str| {
+            let fields = ["99999", "mood", "public", "e", "0", "t", labels, "{}", "{}"];
+            row(&fields.map(Some))
+        };
+        let behind = |rows: Vec<u8>| [columns.clone(), rows].concat();
+        let large = format!("{{{}}}", "x".repeat(1 << 20));
+        let error = |words: &str| message(b'E', format!("{words}\0Mno\0\0").replace(' ', "\0").as_bytes());
+        for (what, answer, kind) in [
+            ("labels that are no array", behind(one("happy")), ErrorKind::Protocol),
+            ("a number that is none", behind(row(&[Some("x"); 9])), ErrorKind::Protocol),
+            ("other columns", [described(&[26]), row(&[Some("99999")])].concat(), ErrorKind::Protocol),
+            ("a row that nothing described", one("{}"), ErrorKind::Protocol),
+            ("five megabytes of labels", behind(one(&large).repeat(5)), ErrorKind::TooLarge),
+            ("half of it", columns.clone(), ErrorKind::Closed),
+        ] {
+            let outcome = told_of_types(answer);
+            let error = outcome.error().unwrap_or_else(|| panic!("{what}: {outcome}"));
+            assert_eq!(error.kind(), kind, "{what}: {error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{what}: {error:?}");
+        }
+        let fatal = told_of_types(error("SFATAL VFATAL C57P01"));
+        let results = fatal.response().unwrap_or_else(|| panic!("{fatal}")).results().unwrap();
+        assert_eq!(results.error().unwrap().code(), sqlstate::ADMIN_SHUTDOWN);
+        let failed = [error("SERROR VERROR C57014"), message(b'Z', b"I")].concat();
+        let failed = told_of_types(failed);
+        let results = failed.response().unwrap_or_else(|| panic!("{failed}")).results().unwrap();
+        assert_eq!(results.error().unwrap().code(), sqlstate::QUERY_CANCELED);
     });
 }

@@ -417,7 +417,13 @@ fn tls_comes_first_where_it_is_wanted_so() {
     let sql = "SELECT ssl AS tls FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     let load = ["load", "--quiet", "-n", "20", "-c", "2"];
     let full = "sslmode=verify-full&channel_binding=require";
-    for (options, more) in [(&["--cacert", &root][..], full), (&["-k"], "sslmode=require")] {
+    let cases = [
+        (&["--cacert", &root][..], full),
+        (&["--cacert", &root], "user=secure"),
+        (&["-k"], "sslmode=require"),
+        (&["-k"], "user=md5"),
+    ];
+    for (options, more) in cases {
         let url = direct(&server, more);
         aquests(&[&["fetch"], options, &[&url, sql]].concat()).exits(0).prints("tls\r\nt");
         let ran = aquests(&[&load, options, &[&url, SELECT, "{seq}"]].concat()).exits(0).prints("  OK: 20\n");

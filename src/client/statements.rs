@@ -41,7 +41,7 @@ impl Known {
         if self.types.len() >= MOST {
             self.types.retain(|_, types| types.recall().is_some());
         }
-        let types = OwnTypes::default();
+        let types = OwnTypes::new(&place.0.binary);
         if self.types.len() < MOST {
             self.types.insert(place, types.remember());
         }

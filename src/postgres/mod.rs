@@ -67,7 +67,8 @@
 //!
 //! [`Postgres::query`] brings text, [`Postgres::execute`] binary where the type is known here. Both read as the same types
 //! of Rust: [`Row`] says which. As text come also in binary statements: `money`, `tsvector`, `tsquery`, `aclitem` and others
-//! that have no type of Rust, what is made of those, and types of extensions but `citext`, `hstore` and those of `ltree`.
+//! that have no type of Rust, what is made of those, and types of extensions but `citext`, `hstore` and those of `ltree`,
+//! unless they are [named](Postgres::binary_types).
 //!
 //! # Types of one's own
 //!

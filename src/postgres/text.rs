@@ -9,6 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use composed::{array, composite, hstore, multirange, range};
 use postgres_types::{Kind, Type};
 
+use super::own::is_built_in;
+
 /// Whether values of this type are asked for in binary: what is written below can be shown, and everything else comes as
 /// text.
 pub(super) fn is_written(type_: &Type) -> bool {
@@ -199,6 +201,9 @@ pub(super) fn write(type_: &Type, raw: &[u8], out: &mut String) -> Option<()> {
                 "hstore" => hstore(&mut reader, out),
                 // The version of their formats stands before them.
                 "lquery" | "ltree" | "ltxtquery" => raw.strip_prefix(&[1]).and_then(|text| words(text, out)),
+                "citext" => words(raw, out),
+                // How others are written is known to their extensions.
+                _ if !is_built_in(type_.oid()) => None,
                 _ => words(raw, out),
             };
         }

@@ -79,11 +79,17 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Paths of unix sockets hold about 100 bytes, so it cannot be under `target`.
-        let name = format!("aquests-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap_or_else(|error| panic!("cannot make {}: {error}", path.display()));
-        Self(path)
+        loop {
+            // Paths of unix sockets hold about 100 bytes, so it cannot be under `target`.
+            let name = format!("aquests-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let path = env::temp_dir().join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // One that was killed had our number, and left it behind.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("cannot make {}: {error}", path.display()),
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -21,7 +21,8 @@ pub(crate) enum Version {
     /// Those of the folder that `AQUESTS_POSTGRES` names, from the root of the repository on, or else the system's.
     #[default]
     Usual,
-    /// One that knows direct TLS and protocol 3.2, which Debian does not have.
+    /// One that knows direct TLS and protocol 3.2, which Debian does not have. In the folder that `AQUESTS_POSTGRES_18`
+    /// names, where the one in which it is installed cannot be reached.
     V18,
 }
 
@@ -30,7 +31,10 @@ impl Version {
     fn program(self, name: &str) -> PathBuf {
         let folder = match self {
             Version::Usual => env::var_os("AQUESTS_POSTGRES").map(PathBuf::from),
-            Version::V18 => Some("target/servers/postgresql-18/bin".into()),
+            Version::V18 => {
+                let elsewhere = env::var_os("AQUESTS_POSTGRES_18").map(PathBuf::from);
+                Some(elsewhere.unwrap_or_else(|| "target/servers/postgresql-18/bin".into()))
+            }
         };
         let Some(folder) = folder else { return find(name, "postgresql") };
         let path = root().join(folder).join(name);

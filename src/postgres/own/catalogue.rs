@@ -22,7 +22,7 @@ const PARTS: u32 = 65_536;
 
 /// The question for these types and for what they are made of.
 ///
-/// One for all servers since 9.2: the name `rngmultitypid` is that of `pg_range` where it has one (14), and else the one
+/// One for all servers since 9.3: the name `rngmultitypid` is that of `pg_range` where it has one (14), and else the one
 /// beside it, which is NULL.
 pub(in crate::postgres) fn question(oids: &[u32]) -> String {
     let mut list = String::new();
@@ -111,37 +111,47 @@ impl Catalogue {
         self.size
     }
 
-    /// Those that were asked for, and what they are made of. One that is not there has but its number.
-    pub(super) fn build(&self, asked: &[u32]) -> HashMap<u32, Own> {
-        let mut built = HashMap::new();
+    /// Those that were asked for, and what they are made of. One that is not there has but its number. `binary`: names of
+    /// types that are wanted in binary.
+    pub(super) fn build(&self, asked: &[u32], binary: &[String]) -> HashMap<u32, Own> {
+        let mut building = Building { catalogue: self, binary, built: HashMap::new() };
         for oid in asked {
-            self.one(*oid, DEPTH, &mut built);
+            building.one(*oid, DEPTH);
         }
-        built
+        building.built
     }
+}
 
-    fn one(&self, oid: u32, depth: u32, built: &mut HashMap<u32, Own>) -> Own {
-        if let Some(own) = Own::built_in(oid).or_else(|| built.get(&oid).cloned()) {
+/// Types on their way out of the catalogues.
+struct Building<'a> {
+    catalogue: &'a Catalogue,
+    binary: &'a [String],
+    built: HashMap<u32, Own>,
+}
+
+impl Building<'_> {
+    fn one(&mut self, oid: u32, depth: u32) -> Own {
+        if let Some(own) = Own::built_in(oid).or_else(|| self.built.get(&oid).cloned()) {
             return own;
         }
-        let Some(entry) = self.entries.get(&oid).filter(|_| depth > 0) else {
+        let Some(entry) = self.catalogue.entries.get(&oid).filter(|_| depth > 0) else {
             let own = Own::unknown(oid);
             if depth > 0 {
-                built.insert(oid, own.clone());
+                self.built.insert(oid, own.clone());
             }
             return own;
         };
         // What it is made of finds this in its place, if it is made of itself.
-        built.insert(oid, Own::unknown(oid));
-        let own = self.made(oid, entry, depth, built);
-        built.insert(oid, own.clone());
+        self.built.insert(oid, Own::unknown(oid));
+        let own = self.made(oid, entry, depth);
+        self.built.insert(oid, own.clone());
         own
     }
 
-    fn made(&self, oid: u32, entry: &Entry, depth: u32, built: &mut HashMap<u32, Own>) -> Own {
+    fn made(&mut self, oid: u32, entry: &Entry, depth: u32) -> Own {
         let (mut parts, mut written) = (1_u32, true);
         let mut part = |oid: u32| {
-            let own = self.one(oid, depth - 1, built);
+            let own = self.one(oid, depth - 1);
             parts = parts.saturating_add(own.parts);
             written &= own.written;
             own.type_
@@ -167,7 +177,7 @@ impl Catalogue {
         let simple = matches!(kind, Kind::Simple | Kind::Pseudo);
         let type_ = Type::new(entry.name.clone(), oid, kind, entry.schema.clone());
         // Of others it is known already: some are large.
-        let written = if simple { text::is_written(&type_) } else { written };
+        let written = if simple { text::is_written(&type_) || self.binary.contains(&entry.name) } else { written };
         Own { type_, written, parts }
     }
 }

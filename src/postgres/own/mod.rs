@@ -81,6 +81,8 @@ struct Known {
     generation: u64,
     /// It has no catalogues that we can read.
     barren: bool,
+    /// Names of types that are wanted in binary, whether they can be shown or not.
+    binary: Arc<[String]>,
 }
 
 impl Known {
@@ -98,6 +100,11 @@ impl Remembered {
 }
 
 impl OwnTypes {
+    /// Nothing is known yet; types of these names are wanted in binary.
+    pub(crate) fn new(binary: &[String]) -> Self {
+        Self(Arc::new(Mutex::new(Known { binary: binary.into(), ..Known::default() })))
+    }
+
     /// The same, without keeping them.
     pub(crate) fn remember(&self) -> Remembered {
         Remembered(Arc::downgrade(&self.0))
@@ -111,6 +118,12 @@ impl OwnTypes {
         self.known().types.get(&oid).cloned()
     }
 
+    /// Something is known of one of these.
+    pub(super) fn knows_any(&self, oids: &[u32]) -> bool {
+        let known = self.known();
+        oids.iter().any(|oid| known.types.contains_key(oid))
+    }
+
     /// What is known now may be something else under another generation.
     pub(super) fn generation(&self) -> u64 {
         self.known().generation
@@ -119,7 +132,8 @@ impl OwnTypes {
     /// What the catalogues said when they were asked for these.
     pub(super) fn learn(&self, asked: &[u32], catalogue: &Catalogue) {
         let asked = &asked[..asked.len().min(MOST)];
-        let mut built = catalogue.build(asked);
+        let binary = self.known().binary.clone();
+        let mut built = catalogue.build(asked, &binary);
         if built.len() > MOST {
             built.retain(|oid, _| asked.contains(oid));
         }

@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) options: Option<String>,
     /// More for the startup message, names and values.
     pub(crate) parameters: Vec<(String, String)>,
+    /// Types that come in binary besides those that are known.
+    pub(crate) binary: Vec<String>,
     pub(crate) prepared: usize,
     pub(crate) pipeline: u16,
     pub(crate) limits: Limits,
@@ -241,6 +243,7 @@ impl Default for Settings {
             application: None,
             options: None,
             parameters: Vec::new(),
+            binary: Vec::new(),
             prepared: PREPARED,
             pipeline: PIPELINE,
             limits: Limits::default(),
@@ -465,9 +468,18 @@ impl Postgres {
         self.change(|it| it.parameters.push((name.into(), value.into())))
     }
 
+    /// Types of extensions whose values come in binary, by their names: for types of Rust that read them so, like those of
+    /// other crates for `vector` or `geometry`. As text they cannot be had then. `citext`, `hstore` and the types of `ltree`
+    /// need not be named. Parameters need no word: what a type of Rust writes in binary is sent so.
+    #[must_use]
+    pub fn binary_types(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.change(|it| it.binary = names.into_iter().map(Into::into).collect())
+    }
+
     /// How many statements each connection keeps prepared: 64 unless set, 0 for none. The one that was not used for the
     /// longest time is forgotten first. A connection on which a statement that was prepared is not there any more keeps none from
-    /// then on, as behind a pooler that gives each transaction another server: there, 0 saves the first try.
+    /// then on, as behind a pooler that gives each transaction another server: there, 0 saves the first try, and inside a transaction, where
+    /// nothing can be tried again, the statement.
     #[must_use]
     pub fn prepared(self, statements: usize) -> Self {
         self.change(|it| it.prepared = statements)

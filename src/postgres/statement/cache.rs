@@ -127,7 +127,8 @@ impl Cache {
     /// A statement with what is known of its types, which is judged anew where that changed.
     pub(super) fn with_types(&mut self, sql: &Arc<str>, types: &Arc<[u32]>, prepared: Arc<Prepared>) -> Arc<Prepared> {
         let own = &prepared.own;
-        if own.all.is_empty() || own.missing.is_empty() && own.generation == Some(self.types.generation()) {
+        if own.all.is_empty() || own.generation == Some(self.types.generation()) && !self.types.knows_any(&own.missing)
+        {
             return prepared;
         }
         let resolved = Arc::new(prepared.resolved(&self.types));
