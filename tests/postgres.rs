@@ -7,19 +7,8 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use aquests::postgres::{Postgres, SslMode, sqlstate};
-use aquests::{Client, ErrorKind, Flow, Outcome, Request, Version};
-use support::{PostgresServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, aquests::Error>(())
-        })
-        .unwrap();
-    all
-}
+use aquests::{Client, ErrorKind, Flow, Request, Version};
+use support::{PostgresServer, must_end, outcomes};
 
 fn at(server: &PostgresServer, user: &str, password: &str) -> Postgres {
     Postgres::at(&server.address().to_string(), PostgresServer::DATABASE).user(user, password)

@@ -9,18 +9,7 @@ use std::time::Duration;
 
 use aquests::postgres::{Postgres, SslMode};
 use aquests::{Client, Error, ErrorKind, Flow, Outcome, Phase, Request};
-use support::{PostgresScript, PostgresServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    all
-}
+use support::{PostgresScript, PostgresServer, must_end, outcomes};
 
 fn at(server: &PostgresServer) -> Postgres {
     Postgres::at(&server.address().to_string(), PostgresServer::DATABASE).user("trust", "")

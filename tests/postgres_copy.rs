@@ -11,18 +11,7 @@ use std::time::Duration;
 use aquests::postgres::{BinaryCopyBody, BinaryCopyReader, BinaryCopyWriter, BoxedValue, Column, Postgres, sqlstate};
 use aquests::protocols::postgres::Violation;
 use aquests::{BoxError, Client, Error, ErrorKind, Flow, Outcome, Request};
-use support::{Folder, PostgresServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    all
-}
+use support::{Folder, PostgresServer, must_end, outcomes};
 
 fn one(client: &mut Client, request: impl Into<Request>) -> Outcome {
     client.send(request).unwrap();

@@ -12,18 +12,7 @@ use std::time::Duration;
 
 use aquests::postgres::{ChannelBinding, Limits, Postgres, SslMode, sqlstate};
 use aquests::{Client, Error, ErrorKind, Flow, Outcome, Phase, Request, RequestId};
-use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    all
-}
+use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end, outcomes};
 
 fn one(client: &mut Client, request: impl Into<Request>) -> Outcome {
     client.send(request).unwrap();

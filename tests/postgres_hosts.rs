@@ -8,18 +8,7 @@ use std::time::Duration;
 
 use aquests::postgres::{LoadBalance, Postgres, SslMode, Target};
 use aquests::{Client, Error, ErrorKind, Outcome, Phase};
-use support::{Peer, Pgbouncer, PostgresServer, must_end, refused};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    all
-}
+use support::{Peer, Pgbouncer, PostgresServer, must_end, outcomes, refused};
 
 fn hosts(addresses: &[std::net::SocketAddr]) -> Postgres {
     let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();

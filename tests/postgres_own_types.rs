@@ -11,7 +11,7 @@ use std::io;
 use aquests::postgres::types::{FromSql, Kind, ToSql, Type};
 use aquests::postgres::{LookUp, Postgres, Results, SslMode, Transaction, sqlstate};
 use aquests::{Client, Error, ErrorKind, Outcome, Request};
-use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end};
+use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end, outcomes};
 
 #[derive(Clone, Copy, Debug, FromSql, PartialEq, ToSql)]
 #[postgres(name = "mood", rename_all = "lowercase")]
@@ -50,17 +50,6 @@ struct Family {
 const SETUP: &str = "CREATE TYPE mood AS ENUM ('happy', 'sad'); CREATE DOMAIN dom AS int4 CHECK (VALUE > 0); \
     CREATE TYPE person AS (name text, moods mood[], age dom); CREATE TYPE family AS (members person[]); \
     CREATE TYPE floats AS RANGE (subtype = float8); CREATE TABLE people (it person, mood mood)";
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    all
-}
 
 #[track_caller]
 fn ask(client: &mut Client, request: impl Into<Request>) -> Results {

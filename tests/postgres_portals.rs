@@ -10,18 +10,7 @@ use std::time::Duration;
 use aquests::postgres::types::FromSql;
 use aquests::postgres::{Part, Portal, Postgres, ResultSet, Results, Transaction, sqlstate};
 use aquests::{Client, Error, ErrorKind, Flow, Outcome, Request};
-use support::{Pgbouncer, PostgresServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    all
-}
+use support::{Pgbouncer, PostgresServer, must_end, outcomes};
 
 #[track_caller]
 fn results(outcome: &Outcome) -> &Results {

@@ -9,19 +9,8 @@ use std::time::Duration;
 
 use aquests::postgres::{Postgres, Transaction, sqlstate};
 use aquests::protocols::postgres::Message;
-use aquests::{Client, Error, ErrorKind, Outcome, Push};
-use support::{PostgresServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    all
-}
+use aquests::{Client, ErrorKind, Outcome, Push};
+use support::{PostgresServer, must_end, outcomes};
 
 fn at(server: &PostgresServer) -> Postgres {
     Postgres::at(&server.address().to_string(), PostgresServer::DATABASE).user("trust", "")

@@ -12,19 +12,8 @@ use std::time::Duration;
 use aquests::postgres::{Postgres, ProtocolVersion};
 use aquests::protocols::postgres::Login;
 use aquests::protocols::{Established, Input, Protocol as _};
-use aquests::{Client, Error, ErrorKind, Outcome, Version};
-use support::{Pgbouncer, PostgresServer, PostgresVersion, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    all
-}
+use aquests::{Client, ErrorKind, Outcome, Version};
+use support::{Pgbouncer, PostgresServer, PostgresVersion, must_end, outcomes};
 
 fn one(client: &mut Client, db: &Postgres) -> Outcome {
     client.send(db.query("SELECT 1")).unwrap();

@@ -11,19 +11,8 @@ use std::time::{Duration, Instant};
 
 use aquests::protocols::redis::Value;
 use aquests::redis::{ReadError, Redis, Scan, ScanOptions};
-use aquests::{Client, ErrorKind, Outcome, Push, Request, Version};
-use support::{RedisServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, aquests::Error>(())
-        })
-        .unwrap();
-    all
-}
+use aquests::{Client, ErrorKind, Push, Request, Version};
+use support::{RedisServer, must_end, outcomes};
 
 fn bulk(text: &str) -> Value {
     Value::Bulk(text.as_bytes().to_vec())

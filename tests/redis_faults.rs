@@ -13,18 +13,7 @@ use std::time::Duration;
 
 use aquests::redis::{Limits, Redis, Version};
 use aquests::{Client, ErrorKind, Outcome, Phase, Push};
-use support::{Peer, RedisServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, aquests::Error>(())
-        })
-        .unwrap();
-    all
-}
+use support::{Peer, RedisServer, must_end, outcomes};
 
 fn db(server: &RedisServer) -> Redis {
     Redis::at(&server.address().to_string())

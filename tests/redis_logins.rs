@@ -8,18 +8,7 @@ mod support;
 use aquests::redis::{Redis, Version};
 use aquests::{Client, ErrorKind, Outcome, TlsSettings};
 use support::tls::{Authority, Wanted};
-use support::{RedisServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, aquests::Error>(())
-        })
-        .unwrap();
-    all
-}
+use support::{RedisServer, must_end, outcomes};
 
 #[test]
 fn what_a_user_may_not_do_is_an_answer() {

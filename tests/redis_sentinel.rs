@@ -12,19 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aquests::redis::{Command, Redis, Value};
-use aquests::{Client, ErrorKind, Outcome};
-use support::{Folder, NameServer, Peer, RedisSentinel, RedisServer, must_end, next_command};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, aquests::Error>(())
-        })
-        .unwrap();
-    all
-}
+use aquests::{Client, ErrorKind};
+use support::{Folder, NameServer, Peer, RedisSentinel, RedisServer, must_end, next_command, outcomes};
 
 fn db(sentinel: &RedisSentinel) -> Redis {
     // The first of them is nobody.

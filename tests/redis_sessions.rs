@@ -10,18 +10,7 @@ use std::time::Duration;
 
 use aquests::redis::{Redis, Script, Value};
 use aquests::{Client, Outcome, Push};
-use support::{RedisServer, must_end};
-
-fn outcomes(client: &mut Client) -> Vec<Outcome> {
-    let mut all = Vec::new();
-    client
-        .fetch_all_with(|_, outcome| {
-            all.push(outcome);
-            Ok::<_, aquests::Error>(())
-        })
-        .unwrap();
-    all
-}
+use support::{RedisServer, must_end, outcomes};
 
 fn values(client: &mut Client) -> Vec<Value> {
     let value = |outcome: &Outcome| outcome.response().unwrap_or_else(|| panic!("{outcome}")).value().unwrap().clone();

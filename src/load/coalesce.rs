@@ -31,6 +31,8 @@ const QUEUED: u32 = 3;
 const KEPT: Duration = Duration::from_secs(1);
 const REFUSED: Duration = Duration::from_millis(100);
 const REFUSED_MOST: Duration = Duration::from_secs(10);
+/// Where a pause would be no longer, enough answers come together by themselves.
+const SHORTEST: Duration = Duration::from_micros(10);
 /// The first pause, and the longest.
 const FIRST: Duration = Duration::from_micros(50);
 const LONGEST: Duration = Duration::from_micros(500);
@@ -89,6 +91,8 @@ impl Coalescing {
     pub(super) fn pause(&mut self, now: Moment, answers: u64, in_flight: usize) -> Duration {
         let came = answers - std::mem::replace(&mut self.answers, answers);
         if in_flight < LEAST {
+            // Whatever was tried is not true any more.
+            (self.phase, self.pause) = (Phase::Off(now), FIRST);
             self.begin(now, answers);
             return Duration::ZERO;
         }
@@ -96,7 +100,7 @@ impl Coalescing {
         if self.pauses() {
             self.pause = match came {
                 // Quickly back: a server with nothing to do is what must not be.
-                _ if came > wanted => self.pause - self.pause / 4,
+                _ if came > wanted => (self.pause - self.pause / 4).max(SHORTEST),
                 _ if came < wanted => (self.pause + self.pause / 8).min(LONGEST),
                 _ => self.pause,
             };
@@ -107,7 +111,7 @@ impl Coalescing {
             self.spanned(now, answers - self.span.answers, time, wanted, in_flight);
             self.begin(now, answers);
         }
-        if self.pauses() { self.pause } else { Duration::ZERO }
+        if self.pauses() && self.pause > SHORTEST { self.pause } else { Duration::ZERO }
     }
 
     fn begin(&mut self, now: Moment, answers: u64) {
@@ -265,6 +269,45 @@ mod tests {
         assert!(tried.pauses > 0, "it was tried");
         assert!(tried.pauses * 50 < tried.turns, "{} pauses in {} turns", tried.pauses, tried.turns);
         assert!(tried.answers * 100 >= plain.answers * 99, "{} and {}", tried.answers, plain.answers);
+    }
+
+    /// A load that was found to be better with pauses, which were as short as they become.
+    fn paused() -> (Coalescing, Moment, u64) {
+        let mut coalescing = Coalescing::new(Moment::START);
+        let (mut now, mut answers) = (Moment::START, 0);
+        coalescing.took(Duration::from_micros(1));
+        while !matches!(coalescing.phase, Phase::On(_)) {
+            assert!(now < Moment::START + KEPT, "it is found soon");
+            (now, answers) = (now + FIRST, answers + 1);
+            coalescing.pause(now, answers, 50);
+        }
+        for _ in 0..1_000 {
+            (now, answers) = (now + Duration::from_nanos(1), answers + 50);
+            coalescing.pause(now, answers, 50);
+        }
+        (coalescing, now, answers)
+    }
+
+    #[test]
+    fn a_pause_that_became_short_becomes_longer_again() {
+        let (mut coalescing, mut now, mut answers) = paused();
+        assert_eq!(coalescing.pause(now, answers + 50, 50), Duration::ZERO, "enough come by themselves");
+        answers += 50;
+        for _ in 0..100 {
+            (now, answers) = (now + Duration::from_nanos(1), answers + 1);
+            coalescing.pause(now, answers, 50);
+        }
+        assert_eq!(coalescing.pause(now, answers + 1, 50), LONGEST);
+    }
+
+    #[test]
+    fn pauses_end_where_little_is_on_its_way() {
+        let (mut coalescing, mut now, mut answers) = paused();
+        for turn in 0..10_000 {
+            (now, answers) = (now + Duration::from_millis(1), answers + 1);
+            let pause = coalescing.pause(now, answers, if turn % 5 == 0 { LEAST - 1 } else { 50 });
+            assert_eq!(pause, Duration::ZERO, "turn {turn}");
+        }
     }
 
     #[test]
