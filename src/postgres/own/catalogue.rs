@@ -14,8 +14,8 @@ use crate::protocols::{Error, Limit};
 
 /// Bytes that are read of the catalogues at once. The longest enums come to some hundred thousand.
 const BYTES: usize = 4 << 20;
-/// How deep types may be made of others.
-const DEPTH: u32 = 64;
+/// How deep types may be made of others, whichever of them was asked for.
+pub(super) const DEPTH: u32 = 64;
 /// Types that one may be made of, as often as they occur: a row of the widest table (1,600 columns) of such rows is left to
 /// be text.
 const PARTS: u32 = 65_536;
@@ -134,12 +134,13 @@ impl Building<'_> {
         if let Some(own) = Own::built_in(oid).or_else(|| self.built.get(&oid).cloned()) {
             return own;
         }
-        let Some(entry) = self.catalogue.entries.get(&oid).filter(|_| depth > 0) else {
-            let own = Own::unknown(oid);
-            if depth > 0 {
-                self.built.insert(oid, own.clone());
-            }
-            return own;
+        // Too deep, and with it all that it is a part of.
+        if depth == 0 {
+            return Own { height: DEPTH, ..Own::unknown(oid) };
+        }
+        let Some(entry) = self.catalogue.entries.get(&oid) else {
+            self.built.insert(oid, Own::unknown(oid));
+            return Own::unknown(oid);
         };
         // What it is made of finds this in its place, if it is made of itself.
         self.built.insert(oid, Own::unknown(oid));
@@ -149,10 +150,11 @@ impl Building<'_> {
     }
 
     fn made(&mut self, oid: u32, entry: &Entry, depth: u32) -> Own {
-        let (mut parts, mut written) = (1_u32, true);
+        let (mut parts, mut height, mut written) = (1_u32, 1, true);
         let mut part = |oid: u32| {
             let own = self.one(oid, depth - 1);
             parts = parts.saturating_add(own.parts);
+            height = height.max(own.height + 1);
             written &= own.written;
             own.type_
         };
@@ -171,6 +173,10 @@ impl Building<'_> {
             (b'b', None) if entry.is_binary => Kind::Simple,
             _ => return Own::unknown(oid),
         };
+        // What was built for another that was asked for may be deep already.
+        if height > DEPTH {
+            return Own { height: DEPTH, ..Own::unknown(oid) };
+        }
         if parts > PARTS {
             return Own::unknown(oid);
         }
@@ -178,7 +184,7 @@ impl Building<'_> {
         let type_ = Type::new(entry.name.clone(), oid, kind, entry.schema.clone());
         // Of others it is known already: some are large.
         let written = if simple { text::is_written(&type_) || self.binary.contains(&entry.name) } else { written };
-        Own { type_, written, parts }
+        Own { type_, written, parts, height }
     }
 }
 

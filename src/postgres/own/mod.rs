@@ -24,18 +24,20 @@ pub(super) struct Own {
     pub(super) written: bool,
     /// Types that it is made of, with itself, as often as they occur.
     parts: u32,
+    /// How many of them are inside of each other.
+    height: u32,
 }
 
 impl Own {
     /// One of which nothing is known but its number: values travel as text.
     pub(super) fn unknown(oid: u32) -> Self {
-        Self { type_: numbered(oid), written: false, parts: 1 }
+        Self { type_: numbered(oid), written: false, parts: 1, height: 1 }
     }
 
     fn built_in(oid: u32) -> Option<Self> {
         let type_ = Type::from_oid(oid)?;
         let written = text::is_written(&type_);
-        Some(Self { type_, written, parts: 1 })
+        Some(Self { type_, written, parts: 1, height: 1 })
     }
 }
 
