@@ -1,16 +1,17 @@
 //! Values that are made of others: arrays, ranges, composites, and the pairs of `hstore`. How deep they go is the depth of
-//! their types, whatever the bytes say.
+//! their types, whatever the bytes say. Quotes inside of quotes are doubled at each level, so that some hundred bytes could
+//! come to gigabytes: all take `most`, the bytes of words that they stay within.
 
 use std::fmt::Write;
 
 use postgres_types::{Field, Kind, Type};
 
-use super::{Reader, write};
+use super::{Reader, write_within};
 
 /// Dimensions that an array may have: `MAXDIM` of the server.
 const DIMENSIONS: usize = 6;
 
-pub(super) fn array(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
+pub(super) fn array(member: &Type, raw: &[u8], most: usize, out: &mut String) -> Option<()> {
     let mut reader = Reader(raw);
     let count = usize::try_from(reader.i32()?).ok().filter(|count| *count <= DIMENSIONS)?;
     let (_nulls, _member) = (reader.i32()?, reader.i32()?);
@@ -29,7 +30,7 @@ pub(super) fn array(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
     if !plain {
         out.extend([&bounds, "="]);
     }
-    members(member, &sizes, delimiter(member), &mut reader, out)?;
+    members(member, &sizes, most, &mut reader, out)?;
     reader.0.is_empty().then_some(())
 }
 
@@ -42,8 +43,11 @@ fn delimiter(member: &Type) -> char {
     }
 }
 
-fn members(member: &Type, sizes: &[usize], delimiter: char, reader: &mut Reader<'_>, out: &mut String) -> Option<()> {
+fn members(member: &Type, sizes: &[usize], most: usize, reader: &mut Reader<'_>, out: &mut String) -> Option<()> {
     let (size, inner) = sizes.split_first()?;
+    let delimiter = delimiter(member);
+    let special = |c: char| matches!(c, '{' | '}' | '"' | '\\') || c == delimiter || is_space(c);
+    let special = |text: &str| text.eq_ignore_ascii_case("null") || text.contains(special);
     out.push('{');
     // A size that is not true ends with what came.
     for at in 0..*size {
@@ -51,24 +55,36 @@ fn members(member: &Type, sizes: &[usize], delimiter: char, reader: &mut Reader<
             out.push(delimiter);
         }
         if !inner.is_empty() {
-            members(member, inner, delimiter, reader, out)?;
+            members(member, inner, most, reader, out)?;
             continue;
         }
         let Some(raw) = reader.value()? else {
             out.push_str("NULL");
             continue;
         };
-        let mut text = String::new();
-        write(member, raw, &mut text)?;
-        let special = |c: char| matches!(c, '{' | '}' | '"' | '\\') || c == delimiter || is_space(c);
-        if text.is_empty() || text.eq_ignore_ascii_case("null") || text.contains(special) {
-            quote(&text, "\\", out);
-        } else {
-            out.push_str(&text);
-        }
+        part(member, raw, special, "\\", most, out)?;
     }
     out.push('}');
     Some(())
+}
+
+/// What something is made of, in quotes where it is `special` or nothing at all.
+fn part(
+    type_: &Type,
+    raw: &[u8],
+    special: impl Fn(&str) -> bool,
+    escape: &str,
+    most: usize,
+    out: &mut String,
+) -> Option<()> {
+    let mut text = String::new();
+    write_within(type_, raw, most, &mut text)?;
+    if text.is_empty() || special(&text) {
+        quote(&text, escape, out);
+    } else {
+        out.push_str(&text);
+    }
+    (out.len() <= most).then_some(())
 }
 
 fn is_space(c: char) -> bool {
@@ -91,7 +107,8 @@ fn quote(text: &str, escape: &str, out: &mut String) {
 }
 
 /// Flags (empty, lower and upper bound inclusive, infinite), and the bounds that there are.
-pub(super) fn range(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
+pub(super) fn range(member: &Type, raw: &[u8], most: usize, out: &mut String) -> Option<()> {
+    let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | '[' | ']' | ',') || is_space(c);
     let mut reader = Reader(raw);
     let [flags] = reader.take()?;
     if flags & 1 != 0 {
@@ -101,14 +118,7 @@ pub(super) fn range(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
     out.push(if flags & 2 != 0 { '[' } else { '(' });
     for (infinite, end) in [(8, ","), (16, if flags & 4 != 0 { "]" } else { ")" })] {
         if flags & infinite == 0 {
-            let mut text = String::new();
-            write(member, reader.value()??, &mut text)?;
-            let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | '[' | ']' | ',') || is_space(c);
-            if text.is_empty() || text.contains(special) {
-                quote(&text, "", out);
-            } else {
-                out.push_str(&text);
-            }
+            part(member, reader.value()??, |text| text.contains(special), "", most, out)?;
         }
         out.push_str(end);
     }
@@ -116,21 +126,22 @@ pub(super) fn range(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
 }
 
 /// How many ranges, and those, each with its length before it.
-pub(super) fn multirange(member: &Type, raw: &[u8], out: &mut String) -> Option<()> {
+pub(super) fn multirange(member: &Type, raw: &[u8], most: usize, out: &mut String) -> Option<()> {
     let mut reader = Reader(raw);
     out.push('{');
     for at in 0..reader.i32()? {
         if at > 0 {
             out.push(',');
         }
-        range(member, reader.value()??, out)?;
+        range(member, reader.value()??, most, out)?;
     }
     out.push('}');
     reader.0.is_empty().then_some(())
 }
 
 /// How many fields, and those, each with the number of its type and its length before it. NULL is nothing at all.
-pub(super) fn composite(fields: &[Field], raw: &[u8], out: &mut String) -> Option<()> {
+pub(super) fn composite(fields: &[Field], raw: &[u8], most: usize, out: &mut String) -> Option<()> {
+    let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || is_space(c);
     let mut reader = Reader(raw);
     // It may have been changed since it was looked up.
     if usize::try_from(reader.i32()?).ok()? != fields.len() {
@@ -145,14 +156,7 @@ pub(super) fn composite(fields: &[Field], raw: &[u8], out: &mut String) -> Optio
             return None;
         }
         let Some(raw) = reader.value()? else { continue };
-        let mut text = String::new();
-        write(field.type_(), raw, &mut text)?;
-        let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || is_space(c);
-        if text.is_empty() || text.contains(special) {
-            quote(&text, "", out);
-        } else {
-            out.push_str(&text);
-        }
+        part(field.type_(), raw, |text| text.contains(special), "", most, out)?;
     }
     out.push(')');
     reader.0.is_empty().then_some(())

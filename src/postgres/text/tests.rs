@@ -142,6 +142,36 @@ fn arrays_are_no_deeper_than_those_of_the_server() {
     }
 }
 
+/// LIMITS, "all": what is much larger than what came.
+#[test]
+fn words_are_no_more_than_a_multiple_of_what_came() {
+    let nested = |depth: usize| {
+        let (mut type_, mut raw) = (Type::TEXT, b"\"".to_vec());
+        for _ in 0..depth {
+            raw = record(&[(type_.oid(), Some(&raw))]);
+            type_ = own("level", Kind::Composite(vec![Field::new("a".into(), type_)]));
+        }
+        (shown(type_, &raw), raw.len())
+    };
+    assert_eq!(nested(1).0.as_deref(), Some(r#"("""")"#), "a quote");
+    for depth in [2, 4, 8, 12] {
+        let words = nested(depth).0.unwrap_or_else(|| panic!("a row in a row in a row, {depth} deep"));
+        assert!(words.len() >= 2 << depth, "quotes are doubled at each level");
+    }
+    for depth in [20, 30, 60] {
+        let (words, came) = nested(depth);
+        assert_eq!(words, None, "{came} bytes would be 2^{depth} quotes");
+    }
+    // The largest number has few bytes, too.
+    let number = [1_i16, 32_767, 0, 0, 9].map(i16::to_be_bytes).concat();
+    let many = |count: i32| {
+        let value = values(&[Some(&number)]).repeat(count as usize);
+        shown(Type::NUMERIC_ARRAY, &[[1, 0, 1_700, count, 1].map(i32::to_be_bytes).concat(), value].concat())
+    };
+    assert!(many(1).is_some());
+    assert_eq!(many(100_000), None, "13 gigabytes of zeros");
+}
+
 #[test]
 fn whatever_bytes_come_there_is_no_panic() {
     let pair = ["a", "b"].map(|name| Field::new(name.into(), Type::BOOL));
