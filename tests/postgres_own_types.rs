@@ -377,6 +377,39 @@ fn where_the_catalogues_cannot_be_read_values_travel_as_text() {
 }
 
 #[test]
+fn a_look_up_runs_nothing_of_the_users() {
+    must_end(|| {
+        let server = server();
+        // What is called like all that a question about types could call, and stands before it.
+        let mut theirs = String::from("CREATE SCHEMA theirs; GRANT ALL ON SCHEMA theirs TO PUBLIC;");
+        for (at, (left, right)) in
+            ["oid", "\"char\"", "int2", "int4"].iter().flat_map(|left| [(left, left), (left, &"int4")]).enumerate()
+        {
+            theirs += &format!(
+                "CREATE FUNCTION theirs.f{at}({left}, {right}) RETURNS bool LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE WARNING 'as %', current_user; RETURN true; END $$;"
+            );
+            // Of the last one there is one already.
+            for operator in ["=", "<>", ">", "<", ">=", "<="].iter().filter(|_| at < 7) {
+                theirs += &format!(
+                    "CREATE OPERATOR theirs.{operator} (leftarg = {left}, rightarg = {right}, function = theirs.f{at});"
+                );
+            }
+        }
+        theirs += "CREATE FUNCTION theirs.unnest(oid[]) RETURNS SETOF oid LANGUAGE plpgsql AS \
+            $$ BEGIN RAISE WARNING 'as %', current_user; END $$; \
+            CREATE TABLE theirs.pg_type (oid oid); CREATE DOMAIN theirs.oid AS text;";
+        server.psql(&theirs);
+        let mut client = Client::new().unwrap();
+        let db = at(&server).parameter("search_path", "theirs, pg_catalog, public");
+        let results = ask(&mut client, db.execute("SELECT '(a,\"{sad}\",1)'::public.person AS it", ()));
+        assert!(results.notices().is_empty(), "{} calls: {}", results.notices().len(), results.notices()[0]);
+        let person = Person { name: "a".to_owned(), moods: vec![Mood::Sad], age: Some(Dom(1)) };
+        assert_eq!(results.rows().next().unwrap().get::<Person>(0), person);
+    });
+}
+
+#[test]
 fn a_look_up_that_does_not_end_ends_with_its_request() {
     must_end(|| {
         let server = server();

@@ -22,6 +22,9 @@ const PARTS: u32 = 65_536;
 
 /// The question for these types and for what they are made of.
 ///
+/// All of it is named with its schema, operators too: what stands before `pg_catalog` in somebody's `search_path` would run
+/// with our rights (as in CVE-2018-1058).
+///
 /// One for all servers since 9.3: the name `rngmultitypid` is that of `pg_range` where it has one (14), and else the one
 /// beside it, which is NULL.
 pub(in crate::postgres) fn question(oids: &[u32]) -> String {
@@ -33,28 +36,35 @@ pub(in crate::postgres) fn question(oids: &[u32]) -> String {
         "WITH RECURSIVE found (oid) AS (\
            SELECT pg_catalog.unnest('{{{list}}}'::pg_catalog.oid[]) \
            UNION \
-           SELECT part.oid FROM found JOIN pg_catalog.pg_type t ON t.oid = found.oid \
+           SELECT part.oid FROM found JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) found.oid \
            CROSS JOIN (SELECT NULL::pg_catalog.oid AS rngmultitypid) AS before_14 \
            CROSS JOIN LATERAL (\
-             SELECT t.typelem WHERE t.typlen = -1 \
+             SELECT t.typelem WHERE t.typlen OPERATOR(pg_catalog.=) -1 \
              UNION ALL SELECT t.typbasetype \
              UNION ALL SELECT atttypid FROM pg_catalog.pg_attribute \
-               WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped \
-             UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = t.oid OR rngmultitypid = t.oid\
-           ) AS part (oid) WHERE part.oid <> 0\
+               WHERE attrelid OPERATOR(pg_catalog.=) t.typrelid AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped \
+             UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range \
+               WHERE rngtypid OPERATOR(pg_catalog.=) t.oid OR rngmultitypid OPERATOR(pg_catalog.=) t.oid\
+           ) AS part (oid) WHERE part.oid OPERATOR(pg_catalog.<>) 0\
          ) \
          SELECT t.oid, t.typname, n.nspname, t.typtype, \
-           CASE WHEN t.typtype = 'd' THEN t.typbasetype \
-             WHEN t.typtype = 'b' AND t.typlen = -1 AND t.typcategory = 'A' THEN t.typelem \
-             ELSE (SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = t.oid OR rngmultitypid = t.oid) END, \
-           t.typsend::pg_catalog.oid <> 0 AND t.typreceive::pg_catalog.oid <> 0, \
-           ARRAY(SELECT enumlabel FROM pg_catalog.pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder), \
+           CASE WHEN t.typtype OPERATOR(pg_catalog.=) 'd' THEN t.typbasetype \
+             WHEN t.typtype OPERATOR(pg_catalog.=) 'b' AND t.typlen OPERATOR(pg_catalog.=) -1 \
+               AND t.typcategory OPERATOR(pg_catalog.=) 'A' THEN t.typelem \
+             ELSE (SELECT rngsubtype FROM pg_catalog.pg_range \
+               WHERE rngtypid OPERATOR(pg_catalog.=) t.oid OR rngmultitypid OPERATOR(pg_catalog.=) t.oid) END, \
+           t.typsend::pg_catalog.oid OPERATOR(pg_catalog.<>) 0 \
+             AND t.typreceive::pg_catalog.oid OPERATOR(pg_catalog.<>) 0, \
+           ARRAY(SELECT enumlabel FROM pg_catalog.pg_enum \
+             WHERE enumtypid OPERATOR(pg_catalog.=) t.oid ORDER BY enumsortorder), \
            ARRAY(SELECT attname FROM pg_catalog.pg_attribute \
-             WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum), \
+             WHERE attrelid OPERATOR(pg_catalog.=) t.typrelid AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped \
+             ORDER BY attnum), \
            ARRAY(SELECT atttypid FROM pg_catalog.pg_attribute \
-             WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum) \
-         FROM found JOIN pg_catalog.pg_type t ON t.oid = found.oid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+             WHERE attrelid OPERATOR(pg_catalog.=) t.typrelid AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped \
+             ORDER BY attnum) \
+         FROM found JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) found.oid \
+         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace \
          CROSS JOIN (SELECT NULL::pg_catalog.oid AS rngmultitypid) AS before_14"
     )
 }
