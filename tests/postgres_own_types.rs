@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 
 use aquests::postgres::types::{FromSql, Kind, ToSql, Type};
-use aquests::postgres::{LookUp, Postgres, Results, SslMode, Transaction, sqlstate};
+use aquests::postgres::{LookUp, Postgres, Results, SslMode, Transaction, Value, sqlstate};
 use aquests::{Client, Error, ErrorKind, Outcome, Request};
 use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end};
 
@@ -316,6 +316,58 @@ fn a_type_that_is_altered_or_made_again_is_what_it_is_now() {
             assert_eq!(results.rows().next().unwrap().get::<Mood>(0), Mood::Sad);
             assert_ne!(first(&results).oid(), before.oid());
         }
+    });
+}
+
+#[test]
+fn a_type_that_somebody_else_alters_is_text_at_once_and_what_it_is_now_from_then_on() {
+    #[derive(Debug, FromSql, PartialEq)]
+    #[postgres(name = "plain")]
+    struct Plain {
+        a: i32,
+        b: Option<String>,
+        c: Option<i32>,
+    }
+    must_end(|| {
+        let server = server();
+        server.psql(
+            "CREATE TABLE plain (a int, b text); INSERT INTO plain VALUES (1, 'x'); GRANT ALL ON plain TO PUBLIC",
+        );
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        for sql in ["SELECT plain FROM plain", "SELECT ARRAY[plain] FROM plain"] {
+            let mut ask = || {
+                let results = ask(&mut client, db.execute(sql, ()));
+                let row = results.rows().next().unwrap();
+                let plain =
+                    row.try_get::<Plain>(0).or_else(|_| row.try_get::<Vec<Plain>>(0).map(|mut all| all.remove(0)));
+                assert_eq!(row.get::<String>(0), row.text(0).unwrap());
+                (row.text(0).unwrap().trim_matches(['{', '"', '}']).to_owned(), plain.ok())
+            };
+            let before = ask();
+            assert_eq!(before, ("(1,x)".to_owned(), None), "it has two fields");
+            server.psql("ALTER TABLE plain ADD COLUMN c int");
+            assert_eq!(ask(), ("(1,x,)".to_owned(), None), "it is read by what it says of itself");
+            let plain = Plain { a: 1, b: Some("x".to_owned()), c: None };
+            assert_eq!(ask(), ("(1,x,)".to_owned(), Some(plain)), "and was looked up again");
+            server.psql("ALTER TABLE plain DROP COLUMN c");
+            ask();
+        }
+        // What is of a type that nobody knows is no text, and neither NULL.
+        ask(&mut client, db.execute("SELECT plain FROM plain", ()));
+        server.psql("ALTER TABLE plain ADD COLUMN mood mood DEFAULT 'sad'");
+        let results = ask(&mut client, db.execute("SELECT plain FROM plain", ()));
+        let row = results.rows().next().unwrap();
+        let error = row.try_get::<String>(0).unwrap_err();
+        assert!(std::error::Error::source(&error).is_some_and(|it| it.to_string().contains("looked up")), "{error:?}");
+        assert_eq!((row.text(0), row.values().next()), (None, row.raw(0).map(|raw| Value::Bytes(raw.to_vec()))));
+        let results = ask(&mut client, db.execute("SELECT plain FROM plain", ()));
+        assert_eq!(results.rows().next().unwrap().text(0).as_deref(), Some("(1,x,sad)"));
+        // By ourselves, where nothing says so.
+        let select = || db.execute("SELECT enum_last(NULL::mood) AS mood", ());
+        assert_eq!(ask(&mut client, select()).rows().next().unwrap().get::<Mood>(0), Mood::Sad);
+        ask(&mut client, db.query("DO $$ BEGIN ALTER TYPE mood ADD VALUE 'calm'; END $$"));
+        assert_eq!(ask(&mut client, select()).rows().next().unwrap().get::<String>(0), "calm");
+        assert_eq!(ask(&mut client, select()).rows().next().unwrap().get::<Moods>(0), Moods::Calm);
     });
 }
 

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use composed::{array, composite, hstore, multirange, range};
+pub(super) use composed::{fits, is_judged};
 use postgres_types::{Kind, Type};
 
 use super::own::is_built_in;

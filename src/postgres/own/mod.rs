@@ -141,7 +141,7 @@ impl OwnTypes {
         }
         let mut known = self.known();
         // What replaces something is another generation, so that nobody goes on with that.
-        known.generation += u64::from(asked.iter().any(|oid| known.types.contains_key(oid)));
+        known.generation += u64::from(built.keys().any(|oid| known.types.contains_key(oid)));
         if known.types.len() + built.len() > MOST || known.bytes + catalogue.size() > MOST_BYTES {
             known.clear();
         }
@@ -154,6 +154,15 @@ impl OwnTypes {
         let mut known = self.known();
         known.clear();
         known.generation += 1;
+    }
+
+    /// Some of what was known then is not so, unless that was forgotten meanwhile.
+    pub(super) fn forget_since(&self, generation: Option<u64>) {
+        let mut known = self.known();
+        if generation == Some(known.generation) {
+            known.clear();
+            known.generation += 1;
+        }
     }
 
     /// There is nothing to be learned here.

@@ -109,9 +109,17 @@ fn what_was_known_is_another_generation_when_it_changes() {
     assert_eq!(types.generation(), before, "nothing was known of it");
     types.learn(&[100_001], &Catalogue::saying(&[(100_001, b'e', None, &[])]));
     assert_eq!(types.generation(), before + 1);
+    let row = [(100_002, b'c', None, &[100_001][..]), (100_001, b'e', None, &[])];
+    types.learn(&[100_002], &Catalogue::saying(&row));
+    assert_eq!(types.generation(), before + 2, "it came as a part of another");
     types.forget();
-    assert_eq!(types.generation(), before + 2);
+    assert_eq!(types.generation(), before + 3);
     assert!(types.find(100_001).is_none());
+    types.learn(&[100_001], &Catalogue::saying(&[(100_001, b'e', None, &[])]));
+    types.forget_since(Some(before));
+    assert!(types.find(100_001).is_some(), "it was learned since");
+    types.forget_since(Some(types.generation()));
+    assert!(types.find(100_001).is_none() && types.generation() == before + 4);
 }
 
 #[test]

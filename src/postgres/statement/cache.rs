@@ -6,8 +6,8 @@ use std::sync::Arc;
 use postgres_types::Type;
 
 use crate::postgres::own::{self, OwnTypes, is_built_in, numbered};
-use crate::postgres::{Column, text};
-use crate::protocols::postgres::Format;
+use crate::postgres::{Column, Row, text};
+use crate::protocols::postgres::{self as wire, Format};
 
 /// What makes a statement the same: its text, and the types that the program named.
 type Said = (Arc<str>, Arc<[u32]>);
@@ -35,7 +35,9 @@ pub(super) struct Own {
     /// One of them is the type of a column.
     pub(super) missing_columns: bool,
     /// The generation of what is known of the others.
-    generation: Option<u64>,
+    pub(super) generation: Option<u64>,
+    /// Rows show whether that is still so.
+    judged: bool,
 }
 
 impl Prepared {
@@ -65,9 +67,19 @@ impl Prepared {
             column.format = if written { Format::Binary } else { Format::Text };
         }
         let formats: Box<[_]> = self.columns.iter().map(|column| column.format).collect();
+        let judged = |column: &Column| column.is_binary() && text::is_judged(column.type_());
+        self.own.judged = self.columns.iter().any(judged);
         // One for all, or none where all are text: PostgreSQL, "Bind".
         let same = formats.iter().all(|format| *format == Format::Binary);
         self.formats = if same { formats.iter().take(1).copied().collect() } else { formats };
+    }
+
+    /// Whether a row is as its types were when they were looked up, as far as that shows.
+    pub(super) fn fits(&self, row: &wire::Row<'_>) -> bool {
+        let as_known = |(column, raw): (&Column, Option<&[u8]>)| {
+            !column.is_binary() || raw.is_none_or(|raw| text::fits(column.type_(), raw))
+        };
+        !self.own.judged || Row::new(&self.columns, row.as_bytes()).cells().all(as_known)
     }
 
     /// With what is known of its own types by now.

@@ -224,6 +224,11 @@ impl Run {
                         flow = into.describe(&prepared.columns)?;
                     }
                 }
+                if let (Message::Row(row), Some(prepared)) = (message, &*prepared)
+                    && !prepared.fits(row)
+                {
+                    cache.types().forget_since(prepared.own.generation);
+                }
                 if let Message::Complete(tag) = message {
                     cache.did(tag.as_bytes());
                 }

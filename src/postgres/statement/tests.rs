@@ -296,6 +296,33 @@ fn a_value_that_does_not_fit_what_is_known_of_its_type_has_it_looked_up_once_mor
 }
 
 #[test]
+fn rows_that_are_not_as_they_were_looked_up_have_that_done_again() {
+    let mut stage = Stage::new(8);
+    let statement = db().execute("a", ("happy",));
+    let (sent, _) = stage.run(&statement, &[&moody(), &catalogues("{sad}"), &happy()]);
+    assert_eq!(sent, ["PDS", "Q", "BES"], "it has no such label");
+    let (sent, _) = stage.run(&statement, &[&catalogues("{sad,happy}"), &happy()]);
+    assert_eq!(sent, ["Q", "BES"]);
+    let (sent, _) = stage.run(&statement, &[&happy()]);
+    assert_eq!(sent, ["BES"], "and now it has");
+    // Two are on their way when the first row comes: what was learned since is not forgotten for the second.
+    let generation = stage.cache.types().generation();
+    let calm = [message(b'2', b""), row(&[Some(b"calm"), Some(&[0, 0, 0, 1])]), complete("SELECT 1"), ready(b'I')];
+    let (mut first, mut second, mut into) = (statement.run(), statement.run(), Collected::new(1 << 20));
+    for run in [&mut first, &mut second] {
+        run.send(&mut stage.cache, |request| stage.line.send(request)).unwrap();
+    }
+    for run in [&mut first, &mut second] {
+        let cache = &mut stage.cache;
+        stage.line.answer(&calm.concat(), |message| {
+            let done = matches!(message, Message::Ready(_));
+            run.message(&message, done, cache, &mut into).unwrap();
+        });
+        assert_eq!(stage.cache.types().generation(), generation + 1);
+    }
+}
+
+#[test]
 fn what_is_altered_is_looked_up_again() {
     let mut stage = Stage::new(8);
     let statement = db().execute("a", ("happy",));

@@ -6,7 +6,10 @@ use std::fmt::Write;
 
 use postgres_types::{Field, Kind, Type};
 
-use super::{Reader, write_within};
+use super::{Reader, is_written, write_within};
+
+/// Labels of an enum among which those that come are looked for: each costs a comparison.
+const LABELS: usize = 64;
 
 /// Dimensions that an array may have: `MAXDIM` of the server.
 const DIMENSIONS: usize = 6;
@@ -143,20 +146,18 @@ pub(super) fn multirange(member: &Type, raw: &[u8], most: usize, out: &mut Strin
 pub(super) fn composite(fields: &[Field], raw: &[u8], most: usize, out: &mut String) -> Option<()> {
     let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || is_space(c);
     let mut reader = Reader(raw);
-    // It may have been changed since it was looked up.
-    if usize::try_from(reader.i32()?).ok()? != fields.len() {
-        return None;
-    }
+    let count = reader.i32()?;
     out.push('(');
-    for (at, field) in fields.iter().enumerate() {
+    for at in 0..usize::try_from(count).ok()? {
         if at > 0 {
             out.push(',');
         }
-        if reader.take().map(u32::from_be_bytes)? != field.type_().oid() {
-            return None;
-        }
+        let oid = u32::from_be_bytes(reader.take()?);
         let Some(raw) = reader.value()? else { continue };
-        part(field.type_(), raw, |text| text.contains(special), "", most, out)?;
+        // It may have been changed since it was looked up, and says itself what it is made of now.
+        let known = fields.get(at).map(Field::type_).filter(|type_| type_.oid() == oid).cloned();
+        let type_ = known.or_else(|| Type::from_oid(oid).filter(is_written))?;
+        part(&type_, raw, |text| text.contains(special), "", most, out)?;
     }
     out.push(')');
     reader.0.is_empty().then_some(())
@@ -174,4 +175,49 @@ pub(super) fn hstore(reader: &mut Reader<'_>, out: &mut String) -> Option<()> {
         }
     }
     reader.0.is_empty().then_some(())
+}
+
+/// Something of values of this type shows whether it is still as it was when it was looked up.
+pub(in crate::postgres) fn is_judged(type_: &Type) -> bool {
+    match type_.kind() {
+        Kind::Enum(labels) => labels.len() <= LABELS,
+        Kind::Array(part) | Kind::Domain(part) => is_judged(part),
+        Kind::Composite(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether that is so: composites have the same fields, and enums no other labels.
+pub(in crate::postgres) fn fits(type_: &Type, raw: &[u8]) -> bool {
+    judge(type_, raw).is_some()
+}
+
+fn judge(type_: &Type, raw: &[u8]) -> Option<()> {
+    let mut reader = Reader(raw);
+    match type_.kind() {
+        Kind::Enum(labels) => {
+            return (labels.len() > LABELS || labels.iter().any(|label| label.as_bytes() == raw)).then_some(());
+        }
+        Kind::Domain(base) => return judge(base, raw),
+        Kind::Array(member) if is_judged(member) => {
+            let count = usize::try_from(reader.i32()?).ok().filter(|count| *count <= DIMENSIONS)?;
+            reader.0 = reader.0.get(8 + 8 * count..)?;
+            while !reader.0.is_empty() {
+                reader.value()?.map_or(Some(()), |raw| judge(member, raw))?;
+            }
+        }
+        Kind::Composite(fields) => {
+            if usize::try_from(reader.i32()?).ok()? != fields.len() {
+                return None;
+            }
+            for field in fields {
+                if u32::from_be_bytes(reader.take()?) != field.type_().oid() {
+                    return None;
+                }
+                reader.value()?.map_or(Some(()), |raw| judge(field.type_(), raw))?;
+            }
+        }
+        _ => {}
+    }
+    Some(())
 }
