@@ -74,6 +74,20 @@ pub(crate) struct OwnTypes(Arc<Mutex<Known>>);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remembered(Weak<Mutex<Known>>);
 
+/// What one statement was told of its types, which is so whatever others learn and forget before it runs.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    types: HashMap<u32, Own>,
+    /// As long as it is this one, it is so for the same statement on the same connection.
+    pub(super) generation: Option<u64>,
+}
+
+impl Learned {
+    pub(super) fn find(&self, oid: u32) -> Option<Own> {
+        self.types.get(&oid).cloned()
+    }
+}
+
 #[derive(Debug, Default)]
 struct Known {
     types: HashMap<u32, Own>,
@@ -131,13 +145,13 @@ impl OwnTypes {
         self.known().generation
     }
 
-    /// What the catalogues said when they were asked for these.
-    pub(super) fn learn(&self, asked: &[u32], catalogue: &Catalogue) {
-        let asked = &asked[..asked.len().min(MOST)];
+    /// What the catalogues said when they were asked for these, for who asked.
+    pub(super) fn learn(&self, asked: &[u32], catalogue: &Catalogue) -> Learned {
         let binary = self.known().binary.clone();
         let mut built = catalogue.build(asked, &binary);
+        let types: HashMap<_, _> = asked.iter().filter_map(|oid| Some((*oid, built.get(oid)?.clone()))).collect();
         if built.len() > MOST {
-            built.retain(|oid, _| asked.contains(oid));
+            built.retain(|oid, _| types.contains_key(oid));
         }
         let mut known = self.known();
         // What replaces something is another generation, so that nobody goes on with that.
@@ -145,8 +159,9 @@ impl OwnTypes {
         if known.types.len() + built.len() > MOST || known.bytes + catalogue.size() > MOST_BYTES {
             known.clear();
         }
-        known.types.extend(built);
+        known.types.extend(built.into_iter().take(MOST));
         known.bytes += catalogue.size();
+        Learned { types, generation: Some(known.generation) }
     }
 
     /// Some of it is not so any more.

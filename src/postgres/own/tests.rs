@@ -72,8 +72,7 @@ fn types_that_are_asked_for_together_are_no_deeper_than_one() {
     said.push((100_000, b'e', None, &[]));
     for step in [1, 7, 60, 63, 64] {
         let asked: Vec<u32> = (100_000..110_000).step_by(step).collect();
-        let types = OwnTypes::default();
-        types.learn(&asked, &Catalogue::saying(&said));
+        let types = OwnTypes::default().learn(&asked, &Catalogue::saying(&said));
         let depth = |oid: &u32| {
             let (mut type_, mut depth) = (types.find(*oid).map_or_else(|| numbered(*oid), |own| own.type_), 1);
             while let Kind::Array(member) = type_.kind() {

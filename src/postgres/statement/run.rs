@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cache::{Cache, Prepared};
 use super::{Asked, LookUp, Statement};
 use crate::error::Error;
-use crate::postgres::own::{Catalogue, question};
+use crate::postgres::own::{Catalogue, Learned, question};
 use crate::postgres::results::{Collected, Stopped, columns};
 use crate::postgres::server_error::{ServerError, sqlstate};
 use crate::postgres::settings::Settings;
@@ -35,8 +35,12 @@ pub(crate) struct Run {
     alone: bool,
     /// It was tried once more.
     tried: bool,
+    /// It was prepared once more, as a type of it was gone.
+    renewed: bool,
     /// The catalogues were asked.
     asked: bool,
+    /// What they said.
+    learned: Option<Learned>,
     /// Something came of it: it cannot be tried again.
     begun: bool,
     /// An error that another try may mend: told where there is none.
@@ -62,7 +66,6 @@ enum State {
 /// What the catalogues are asked on behalf of a statement.
 struct Question {
     prepared: Arc<Prepared>,
-    types: Vec<u32>,
     answer: Catalogue,
     /// The server's words about why there is none.
     error: Option<ServerError>,
@@ -79,8 +82,18 @@ enum Trouble {
 
 impl Run {
     pub(super) fn new(statement: Statement) -> Self {
-        let (state, trouble) = (State::New, None);
-        Self { statement, state, alone: false, tried: false, asked: false, begun: false, trouble }
+        let (state, learned, trouble) = (State::New, None, None);
+        Self {
+            statement,
+            state,
+            alone: false,
+            tried: false,
+            renewed: false,
+            asked: false,
+            learned,
+            begun: false,
+            trouble,
+        }
     }
 
     /// Hands the next request to `send`, which gives it to the connection. An error: the values do not fit, and nothing
@@ -121,13 +134,14 @@ impl Run {
             self.state = State::Preparing { name, types: Box::default(), described: None };
             return Ok(sent);
         };
-        let prepared = cache.with_types(sql, types, prepared);
+        let prepared = cache.with_types(sql, types, prepared, self.learned.as_ref());
         let encoded = parameters.encode(&prepared.types);
-        if let Some(types) = self.missing(&prepared, *look_up, encoded.is_err(), cache) {
+        if self.must_ask(&prepared, *look_up, encoded.is_err(), cache) {
             self.asked = true;
-            let sent = send(Request::Query(&question(&types)));
+            // For all of them: what is known of the others may be forgotten before it runs.
+            let sent = send(Request::Query(&question(&prepared.own.all)));
             let (answer, error) = Default::default();
-            self.state = State::Asking(Box::new(Question { prepared, types, answer, error }));
+            self.state = State::Asking(Box::new(Question { prepared, answer, error }));
             return Ok(sent);
         }
         let encoded = encoded?;
@@ -150,20 +164,13 @@ impl Run {
         Ok(sent)
     }
 
-    /// The types that have to be looked up before it can run, once. `refused`: its values do not fit what is known of them.
-    fn missing(&self, prepared: &Prepared, look_up: LookUp, refused: bool, cache: &Cache) -> Option<Vec<u32>> {
-        let own = &prepared.own;
-        if own.all.is_empty() || self.asked || look_up == LookUp::Never || cache.types().is_barren() {
-            return None;
+    /// Its types have to be looked up before it can run, once. `refused`: its values do not fit what is known of them.
+    fn must_ask(&self, prepared: &Prepared, look_up: LookUp, refused: bool, cache: &Cache) -> bool {
+        if prepared.own.all.is_empty() || self.asked || look_up == LookUp::Never || cache.types().is_barren() {
+            return false;
         }
         // What is text is taken by every type: nobody has to know it.
-        let missing = match look_up {
-            LookUp::Anew => own.all.to_vec(),
-            _ if refused => own.all.to_vec(),
-            _ if own.missing_columns => own.missing.to_vec(),
-            _ => return None,
-        };
-        Some(missing)
+        look_up == LookUp::Anew || refused || prepared.own.missing_columns
     }
 
     /// It is being prepared: it runs with the next [`send`](Self::send).
@@ -284,12 +291,13 @@ impl Run {
                 let Some(ready) = ready else { return Ok(false) };
                 match question.error {
                     None => {
-                        cache.types().learn(&question.types, &question.answer);
-                        if !question.answer.has(&question.types) && !self.tried {
+                        let asked = &question.prepared.own.all;
+                        self.learned = Some(cache.types().learn(asked, &question.answer));
+                        if !question.answer.has(asked) && !self.renewed {
                             // One is gone, and perhaps there is another of its name: what was prepared with the old one is
                             // prepared anew.
                             cache.invalidate(sql, types, &question.prepared);
-                            (self.tried, self.asked) = (true, false);
+                            (self.renewed, self.asked) = (true, false);
                             return Ok(true);
                         }
                     }

@@ -295,6 +295,74 @@ fn a_value_that_does_not_fit_what_is_known_of_its_type_has_it_looked_up_once_mor
     assert_eq!(said.to_string(), "the value of $1 cannot be sent as mood");
 }
 
+/// The catalogues have enums of these numbers, called by them.
+fn enums(oids: &[u32]) -> Vec<Vec<u8>> {
+    let mut answer = catalogues("{a}");
+    let row = |oid: &u32| {
+        let oid = oid.to_string();
+        let fields = [&oid, &oid, "public", "e", "0", "t", "{a}", "{}", "{}"];
+        row(&fields.map(|field| Some(field.as_bytes())))
+    };
+    answer.splice(1..2, oids.iter().map(row));
+    answer
+}
+
+/// Parse and Describe are answered: no parameters, and columns of these types.
+fn columns(oids: &[u32]) -> Vec<Vec<u8>> {
+    let columns: Vec<_> = oids.iter().map(|oid| ("a", *oid, 0)).collect();
+    vec![message(b'1', b""), message(b't', &[0, 0]), described(&columns), ready(b'I')]
+}
+
+#[test]
+fn a_statement_has_the_types_that_it_was_told_whatever_is_forgotten_meanwhile() {
+    let types = |results: &Results| -> Vec<String> {
+        results.sets()[0].columns().iter().map(|it| format!("{} {:?}", it.type_().name(), it.type_().kind())).collect()
+    };
+    let values =
+        |count: usize| vec![message(b'2', b""), row(&vec![Some(&b"a"[..]); count]), complete("SELECT 1"), ready(b'I')];
+    let expected = |oids: &[u32]| -> Vec<String> { oids.iter().map(|oid| format!("{oid} Enum([\"a\"])")).collect() };
+    // All that can be remembered, and one of those with one more.
+    let mut stage = Stage::new(8);
+    let all: Vec<u32> = (100_000..101_023).collect();
+    stage.run(&db().execute("all", ()), &[&columns(&all), &enums(&all), &values(all.len())]);
+    let some = [100_000, 102_000, 102_001];
+    for (at, exchanges) in [(0, &[columns(&some), enums(&some), values(3)][..]), (1, &[values(3)])] {
+        let exchanges: Vec<_> = exchanges.iter().map(Vec::as_slice).collect();
+        let (sent, it) = stage.run(&db().execute("some", ()), &exchanges);
+        assert_eq!(types(&it), expected(&some), "{at}: {sent:?}");
+    }
+    // More than can be remembered.
+    let all: Vec<u32> = (100_000..102_000).collect();
+    for exchanges in [&[columns(&all), enums(&all), values(all.len())][..], &[values(all.len())]] {
+        let exchanges: Vec<_> = exchanges.iter().map(Vec::as_slice).collect();
+        let (sent, it) = stage.run(&db().execute("more", ()), &exchanges);
+        assert_eq!(types(&it), expected(&all), "{sent:?}");
+    }
+    // Another connection alters something between the answer and the statement.
+    let mut stage = Stage::new(8);
+    let (statement, mut into) = (db().execute("a", ()), Collected::new(1 << 20));
+    let mut run = statement.run();
+    stage.step(&mut run, &mut into, &columns(&some));
+    stage.step(&mut run, &mut into, &enums(&some));
+    stage.cache.types().forget();
+    let (sent, then) = stage.step(&mut run, &mut into, &values(3));
+    assert_eq!((&*sent, then, types(&into.take())), ("BES", Then::Done, expected(&some)));
+    let (sent, _) = stage.run(&statement, &[&enums(&some), &values(3)]);
+    assert_eq!(sent, ["Q", "BES"], "what it was told then is not so any more");
+}
+
+#[test]
+fn a_type_that_is_gone_leaves_the_statement_its_other_try() {
+    let mut stage = Stage::new(8);
+    let elsewhere = [error("26000", "FetchPreparedStatement"), ready(b'I')];
+    let alone = [vec![message(b'1', b"")], happy()].concat();
+    let closed = [vec![message(b'3', b"")], columns(&[99_999, 23])].concat();
+    let answers: [&[Vec<u8>]; 6] =
+        [&columns(&[100_000]), &enums(&[]), &closed, &catalogues("{happy}"), &elsewhere, &columns(&[99_999, 23])];
+    let (sent, it) = stage.run(&db().execute("a", ()), &[&answers[..], &[&alone]].concat());
+    assert_eq!((sent.concat(), it.error()), ("PDSQCPDSQBESPDSPBES".to_owned(), None), "behind a pooler");
+}
+
 #[test]
 fn rows_that_are_not_as_they_were_looked_up_have_that_done_again() {
     let mut stage = Stage::new(8);
@@ -454,4 +522,21 @@ fn what_is_wrong_with_a_statement_is_told_when_it_is_sent() {
     assert_eq!(**it.settings(), **db().settings(), "connections are shared by equal settings");
     let shown = format!("{:?}", db().execute("SELECT 'hunter2'", ("hunter2",)));
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn what_is_known_of_a_statement_is_not_put_together_again_for_each_send() {
+    let mut stage = Stage::new(8);
+    // Of its parameter nothing is known, and nobody asks: it is text.
+    let described = [message(b'1', b""), moody().remove(1), message(b'n', b""), ready(b'I')];
+    let done = [message(b'2', b""), complete("INSERT 0 1"), ready(b'I')];
+    let statement = db().execute("a", ("sad",));
+    stage.run(&statement, &[&described, &done]);
+    let types = Arc::default();
+    let before = stage.cache.find(&statement.sql, &types).expect("it is prepared");
+    stage.run(&statement, &[&done]);
+    let after = stage.cache.find(&statement.sql, &types).expect("it still is");
+    assert!(Arc::ptr_eq(&before, &after), "it was put together for one that knows no more");
+    let same = stage.cache.with_types(&statement.sql, &types, after.clone(), None);
+    assert!(Arc::ptr_eq(&same, &after));
 }
