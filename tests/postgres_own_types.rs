@@ -425,6 +425,32 @@ fn where_the_catalogues_cannot_be_read_values_travel_as_text() {
         let results = all[1].response().unwrap().results().unwrap();
         assert_eq!(results.error().unwrap().code(), sqlstate::INSUFFICIENT_PRIVILEGE);
         assert_eq!(results.transaction(), Transaction::Failed);
+        // It is not asked for ever by a program that knows nothing but transactions.
+        session.send(db.query("BEGIN")).unwrap();
+        session.send(db.execute("SELECT 'sad'::mood AS mood", ())).unwrap();
+        session.send(db.query("ROLLBACK")).unwrap();
+        let all = outcomes(&mut client);
+        let results = all[1].response().unwrap().results().unwrap();
+        assert_eq!(results.rows().next().map(|row| row.get::<String>(0)).as_deref(), Some("sad"), "{results:?}");
+    });
+}
+
+#[test]
+fn types_whose_names_are_in_another_encoding_are_text() {
+    must_end(|| {
+        let server = server();
+        server.psql("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+        let mut client = Client::new().unwrap();
+        let db = Postgres::at(&server.address().to_string(), "bytes").user("postgres", "");
+        ask(&mut client, db.query("CREATE TYPE drink AS ENUM (E'caf\\xe9', 'tea')"));
+        let mut tea = |sql: &str| {
+            let results = ask(&mut client, db.execute(sql, ()));
+            assert_eq!(results.rows().next().unwrap().get::<String>(0), "tea");
+            questions(&server)
+        };
+        let asked = tea("SELECT 'tea'::drink AS drink");
+        assert!(asked > 0);
+        assert_eq!(tea("SELECT 'tea'::drink AS it"), asked, "its labels cannot be said the next time either");
     });
 }
 
@@ -551,7 +577,7 @@ fn a_server_that_says_nonsense_of_types_is_left() {
             ("a number that is none", behind(row(&[Some("x"); 9])), ErrorKind::Protocol),
             ("other columns", [described(&[26]), row(&[Some("99999")])].concat(), ErrorKind::Protocol),
             ("a row that nothing described", one("{}"), ErrorKind::Protocol),
-            ("five megabytes of labels", behind(one(&large).repeat(5)), ErrorKind::TooLarge),
+            ("65 megabytes of labels", behind(one(&large).repeat(65)), ErrorKind::TooLarge),
             ("half of it", columns.clone(), ErrorKind::Closed),
         ] {
             let outcome = told_of_types(answer);

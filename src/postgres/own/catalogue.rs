@@ -12,8 +12,10 @@ use crate::postgres::{Column, Row, text};
 use crate::protocols::postgres::{self as wire, Violation};
 use crate::protocols::{Error, Limit};
 
-/// Bytes that are read of the catalogues at once. The longest enums come to some hundred thousand.
+/// Bytes that are kept of the catalogues at once: with more, values are text. The longest enums come to some hundred thousand.
 const BYTES: usize = 4 << 20;
+/// Bytes that are read of them: one that does not end is left.
+const ENDLESS: usize = 64 << 20;
 /// How deep types may be made of others, whichever of them was asked for.
 pub(super) const DEPTH: u32 = 64;
 /// Types that one may be made of, as often as they occur: a row of the widest table (1,600 columns) of such rows is left to
@@ -100,8 +102,12 @@ impl Catalogue {
     /// The next type.
     pub(in crate::postgres) fn push(&mut self, row: &wire::Row<'_>) -> Result<(), Error> {
         self.size += row.as_bytes().len() + size_of::<Entry>();
-        if self.size > BYTES {
-            return Err(Error::TooLarge(Limit { what: "bytes of type catalogues", value: BYTES as u64 }));
+        if self.size > ENDLESS {
+            return Err(Error::TooLarge(Limit { what: "bytes of type catalogues", value: ENDLESS as u64 }));
+        }
+        if self.is_too_large() {
+            self.entries = HashMap::new();
+            return Ok(());
         }
         if self.columns.len() != usize::from(row.count()) {
             return Err(Violation::Row.into());
@@ -109,6 +115,11 @@ impl Catalogue {
         let (oid, entry) = read(&Row::new(&self.columns, row.as_bytes())).ok_or(Error::from(Violation::Format))?;
         self.entries.insert(oid, entry);
         Ok(())
+    }
+
+    /// More came than is kept.
+    pub(in crate::postgres) fn is_too_large(&self) -> bool {
+        self.size > BYTES
     }
 
     /// It speaks of all of these.

@@ -164,6 +164,20 @@ impl OwnTypes {
         Learned { types, generation: Some(known.generation) }
     }
 
+    /// They could not be asked for these: what is not known of them is text.
+    pub(super) fn without(&self, asked: &[u32]) -> Learned {
+        let known = self.known();
+        let find = |oid: &u32| (*oid, known.types.get(oid).cloned().unwrap_or_else(|| Own::unknown(*oid)));
+        Learned { types: asked.iter().map(find).collect(), generation: Some(known.generation) }
+    }
+
+    /// Nobody else needs to ask for them.
+    pub(super) fn remember_all(&self, learned: &Learned) {
+        let mut known = self.known();
+        let room = MOST.saturating_sub(known.types.len());
+        known.types.extend(learned.types.iter().take(room).map(|(oid, own)| (*oid, own.clone())));
+    }
+
     /// Some of it is not so any more.
     pub(super) fn forget(&self) {
         let mut known = self.known();

@@ -289,9 +289,10 @@ impl Run {
             State::Running(Some(prepared)) if self.trouble.is_some() => cache.invalidate(sql, types, &prepared),
             State::Asking(question) => {
                 let Some(ready) = ready else { return Ok(false) };
+                let asked = &question.prepared.own.all;
                 match question.error {
+                    None if question.answer.is_too_large() => self.learned = Some(cache.types().without(asked)),
                     None => {
-                        let asked = &question.prepared.own.all;
                         self.learned = Some(cache.types().learn(asked, &question.answer));
                         if !question.answer.has(asked) && !self.renewed {
                             // One is gone, and perhaps there is another of its name: what was prepared with the old one is
@@ -301,9 +302,19 @@ impl Run {
                             return Ok(true);
                         }
                     }
-                    // It is like PostgreSQL, but has other catalogues: values travel as text there.
-                    Some(error) if ready == Transaction::Idle && is_about_catalogues(&error) => cache.types().give_up(),
-                    Some(error) => return Err(error),
+                    Some(error) => {
+                        let mut learned = cache.types().without(asked);
+                        match Hindrance::of(&error) {
+                            Hindrance::Catalogues => cache.types().give_up(),
+                            Hindrance::Types => cache.types().remember_all(&learned),
+                            Hindrance::Passing | Hindrance::Cancelled => learned.generation = None,
+                        }
+                        // A transaction has ended with it.
+                        if ready != Transaction::Idle || Hindrance::of(&error) == Hindrance::Cancelled {
+                            return Err(error);
+                        }
+                        self.learned = Some(learned);
+                    }
                 }
                 self.state = State::Ready(question.prepared);
             }
@@ -342,10 +353,29 @@ impl fmt::Debug for Run {
     }
 }
 
-/// Whether an error says that there is nothing like what was asked for: class 42 ("Syntax Error or Access Rule Violation"),
-/// and 0A.
-fn is_about_catalogues(error: &ServerError) -> bool {
-    ["42", "0A"].iter().any(|class| error.code().starts_with(class))
+/// Why the catalogues could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hindrance {
+    /// There is nothing like them, or we may not read it: class 42 ("Syntax Error or Access Rule Violation"), and 0A. It
+    /// may be something that is like PostgreSQL.
+    Catalogues,
+    /// What they have of these types cannot be said, such as a name in another encoding: class 22 ("Data Exception").
+    Types,
+    /// Somebody wanted it to end: class 57 ("Operator Intervention").
+    Cancelled,
+    /// The next time it may be over.
+    Passing,
+}
+
+impl Hindrance {
+    fn of(error: &ServerError) -> Self {
+        match error.code().get(..2) {
+            Some("42" | "0A") => Hindrance::Catalogues,
+            Some("22") => Hindrance::Types,
+            Some("57") => Hindrance::Cancelled,
+            _ => Hindrance::Passing,
+        }
+    }
 }
 
 /// Whether an error is about the statement that was prepared, by the functions that say it: statements themselves can fail

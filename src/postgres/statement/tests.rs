@@ -422,12 +422,50 @@ fn a_look_up_that_fails_is_the_statements_own_failure_or_leaves_it_to_text() {
         let (sent, _) = stage.run(&statement, &[&catalogues("{happy}"), &happy()]);
         assert_eq!(sent, ["Q", "BES"], "the next one asks again");
     }
+    for (why, code, again) in [
+        ("it has no such catalogues", "42P01", [false, false]),
+        ("a label is in another encoding", "22021", [false, true]),
+        ("somebody has locked them", "55P03", [true, true]),
+    ] {
+        for state in *b"IE" {
+            let mut stage = Stage::new(8);
+            let no = [error(code, "other"), ready(state)];
+            let (sent, it) = if state == b'I' {
+                stage.run(&statement, &[&moody(), &no, &happy()])
+            } else {
+                stage.run(&statement, &[&moody(), &no])
+            };
+            let expected = if state == b'I' { ("PDSQBES", None) } else { ("PDSQ", Some(code)) };
+            assert_eq!((&*sent.concat(), it.error().map(|error| error.code())), expected, "{why}");
+            if state == b'I' {
+                assert_eq!(it.rows().next().unwrap().get::<String>("mood"), "happy");
+            }
+            for (sql, oid, asks) in [("a", 99_999, again[0]), ("b", 99_999, again[0]), ("c", 100_000, again[1])] {
+                let answers = [columns(&[oid, 23]), enums(&[oid]), happy()];
+                let answers: Vec<_> = answers.iter().map(Vec::as_slice).collect();
+                let answers = [&answers[..usize::from(sql != "a")], &answers[1..][..usize::from(asks)], &answers[2..]];
+                let statement = if sql == "a" { statement.clone() } else { db().execute(sql, ()) };
+                let (sent, _) = stage.run(&statement, &answers.concat());
+                assert_eq!(sent.concat().contains('Q'), asks, "{why}: {sql} in {}", char::from(state));
+            }
+        }
+    }
+}
+
+#[test]
+fn types_of_which_too_much_is_said_are_text_for_their_statement() {
     let mut stage = Stage::new(8);
-    let (sent, it) = stage.run(&statement, &[&moody(), &[error("42P01", "parserOpenTable"), ready(b'I')], &happy()]);
-    assert_eq!((sent.concat(), it.error()), ("PDSQBES".to_owned(), None), "it has no such catalogues");
+    let statement = db().execute("a", ("happy",));
+    let mut answer = catalogues(&format!("{{{}}}", "x".repeat(60_000)));
+    let row = answer[1].clone();
+    answer.splice(1..2, std::iter::repeat_n(row, 100));
+    let (sent, it) = stage.run(&statement, &[&moody(), &answer, &happy()]);
+    assert_eq!((sent.concat(), it.error()), ("PDSQBES".to_owned(), None), "six megabytes of labels");
     assert_eq!(it.rows().next().unwrap().get::<String>("mood"), "happy");
-    let (sent, _) = stage.run(&db().execute("b", ("happy",)), &[&moody(), &happy()]);
-    assert_eq!(sent, ["PDS", "BES"], "it is not asked again");
+    let (sent, _) = stage.run(&statement, &[&happy()]);
+    assert_eq!(sent, ["BES"], "it would be as much again");
+    let (sent, _) = stage.run(&db().execute("b", ("happy",)), &[&moody(), &catalogues("{happy}"), &happy()]);
+    assert_eq!(sent, ["PDS", "Q", "BES"], "for another one there may be less");
 }
 
 #[test]
@@ -454,7 +492,9 @@ fn a_server_that_says_too_much_of_types_or_says_it_wrongly_is_not_believed() {
     };
     assert!(ends(catalogues("{happy}"), 1_000).contains("None"), "a thousand types are many, and no attack");
     let large = ends(catalogues(&format!("{{{}}}", "x".repeat(60_000))), 100);
-    assert!(large.contains("bytes of type catalogues"), "six megabytes of labels: {large}");
+    assert!(large.contains("None"), "six megabytes of labels are not kept, but that is no reason to fail: {large}");
+    let endless = ends(catalogues(&format!("{{{}}}", "x".repeat(60_000))), 1_200);
+    assert!(endless.contains("bytes of type catalogues"), "72 megabytes of labels: {endless}");
     let wrong = ends(catalogues("happy"), 1);
     assert!(wrong.contains("Format"), "labels that are no array: {wrong}");
 }
