@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::io;
 
 use aquests::postgres::types::{FromSql, Kind, ToSql, Type};
-use aquests::postgres::{LookUp, Postgres, Results, SslMode, Transaction, sqlstate};
+use aquests::postgres::{LookUp, Postgres, Results, SslMode, Transaction, Value, sqlstate};
 use aquests::{Client, Error, ErrorKind, Outcome, Request};
 use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end, outcomes};
 
@@ -309,6 +309,58 @@ fn a_type_that_is_altered_or_made_again_is_what_it_is_now() {
 }
 
 #[test]
+fn a_type_that_somebody_else_alters_is_text_at_once_and_what_it_is_now_from_then_on() {
+    #[derive(Debug, FromSql, PartialEq)]
+    #[postgres(name = "plain")]
+    struct Plain {
+        a: i32,
+        b: Option<String>,
+        c: Option<i32>,
+    }
+    must_end(|| {
+        let server = server();
+        server.psql(
+            "CREATE TABLE plain (a int, b text); INSERT INTO plain VALUES (1, 'x'); GRANT ALL ON plain TO PUBLIC",
+        );
+        let (mut client, db) = (Client::new().unwrap(), at(&server));
+        for sql in ["SELECT plain FROM plain", "SELECT ARRAY[plain] FROM plain"] {
+            let mut ask = || {
+                let results = ask(&mut client, db.execute(sql, ()));
+                let row = results.rows().next().unwrap();
+                let plain =
+                    row.try_get::<Plain>(0).or_else(|_| row.try_get::<Vec<Plain>>(0).map(|mut all| all.remove(0)));
+                assert_eq!(row.get::<String>(0), row.text(0).unwrap());
+                (row.text(0).unwrap().trim_matches(['{', '"', '}']).to_owned(), plain.ok())
+            };
+            let before = ask();
+            assert_eq!(before, ("(1,x)".to_owned(), None), "it has two fields");
+            server.psql("ALTER TABLE plain ADD COLUMN c int");
+            assert_eq!(ask(), ("(1,x,)".to_owned(), None), "it is read by what it says of itself");
+            let plain = Plain { a: 1, b: Some("x".to_owned()), c: None };
+            assert_eq!(ask(), ("(1,x,)".to_owned(), Some(plain)), "and was looked up again");
+            server.psql("ALTER TABLE plain DROP COLUMN c");
+            ask();
+        }
+        // What is of a type that nobody knows is no text, and neither NULL.
+        ask(&mut client, db.execute("SELECT plain FROM plain", ()));
+        server.psql("ALTER TABLE plain ADD COLUMN mood mood DEFAULT 'sad'");
+        let results = ask(&mut client, db.execute("SELECT plain FROM plain", ()));
+        let row = results.rows().next().unwrap();
+        let error = row.try_get::<String>(0).unwrap_err();
+        assert!(std::error::Error::source(&error).is_some_and(|it| it.to_string().contains("looked up")), "{error:?}");
+        assert_eq!((row.text(0), row.values().next()), (None, row.raw(0).map(|raw| Value::Bytes(raw.to_vec()))));
+        let results = ask(&mut client, db.execute("SELECT plain FROM plain", ()));
+        assert_eq!(results.rows().next().unwrap().text(0).as_deref(), Some("(1,x,sad)"));
+        // By ourselves, where nothing says so.
+        let select = || db.execute("SELECT enum_last(NULL::mood) AS mood", ());
+        assert_eq!(ask(&mut client, select()).rows().next().unwrap().get::<Mood>(0), Mood::Sad);
+        ask(&mut client, db.query("DO $$ BEGIN ALTER TYPE mood ADD VALUE 'calm'; END $$"));
+        assert_eq!(ask(&mut client, select()).rows().next().unwrap().get::<String>(0), "calm");
+        assert_eq!(ask(&mut client, select()).rows().next().unwrap().get::<Moods>(0), Moods::Calm);
+    });
+}
+
+#[test]
 fn behind_a_pooler_of_transactions_types_are_what_they_are() {
     must_end(|| {
         let server = server();
@@ -362,6 +414,65 @@ fn where_the_catalogues_cannot_be_read_values_travel_as_text() {
         let results = all[1].response().unwrap().results().unwrap();
         assert_eq!(results.error().unwrap().code(), sqlstate::INSUFFICIENT_PRIVILEGE);
         assert_eq!(results.transaction(), Transaction::Failed);
+        // It is not asked for ever by a program that knows nothing but transactions.
+        session.send(db.query("BEGIN")).unwrap();
+        session.send(db.execute("SELECT 'sad'::mood AS mood", ())).unwrap();
+        session.send(db.query("ROLLBACK")).unwrap();
+        let all = outcomes(&mut client);
+        let results = all[1].response().unwrap().results().unwrap();
+        assert_eq!(results.rows().next().map(|row| row.get::<String>(0)).as_deref(), Some("sad"), "{results:?}");
+    });
+}
+
+#[test]
+fn types_whose_names_are_in_another_encoding_are_text() {
+    must_end(|| {
+        let server = server();
+        server.psql("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+        let mut client = Client::new().unwrap();
+        let db = Postgres::at(&server.address().to_string(), "bytes").user("postgres", "");
+        ask(&mut client, db.query("CREATE TYPE drink AS ENUM (E'caf\\xe9', 'tea')"));
+        let mut tea = |sql: &str| {
+            let results = ask(&mut client, db.execute(sql, ()));
+            assert_eq!(results.rows().next().unwrap().get::<String>(0), "tea");
+            questions(&server)
+        };
+        let asked = tea("SELECT 'tea'::drink AS drink");
+        assert!(asked > 0);
+        assert_eq!(tea("SELECT 'tea'::drink AS it"), asked, "its labels cannot be said the next time either");
+    });
+}
+
+#[test]
+fn a_look_up_runs_nothing_of_the_users() {
+    must_end(|| {
+        let server = server();
+        // What is called like all that a question about types could call, and stands before it.
+        let mut theirs = String::from("CREATE SCHEMA theirs; GRANT ALL ON SCHEMA theirs TO PUBLIC;");
+        for (at, (left, right)) in
+            ["oid", "\"char\"", "int2", "int4"].iter().flat_map(|left| [(left, left), (left, &"int4")]).enumerate()
+        {
+            theirs += &format!(
+                "CREATE FUNCTION theirs.f{at}({left}, {right}) RETURNS bool LANGUAGE plpgsql AS \
+                 $$ BEGIN RAISE WARNING 'as %', current_user; RETURN true; END $$;"
+            );
+            // Of the last one there is one already.
+            for operator in ["=", "<>", ">", "<", ">=", "<="].iter().filter(|_| at < 7) {
+                theirs += &format!(
+                    "CREATE OPERATOR theirs.{operator} (leftarg = {left}, rightarg = {right}, function = theirs.f{at});"
+                );
+            }
+        }
+        theirs += "CREATE FUNCTION theirs.unnest(oid[]) RETURNS SETOF oid LANGUAGE plpgsql AS \
+            $$ BEGIN RAISE WARNING 'as %', current_user; END $$; \
+            CREATE TABLE theirs.pg_type (oid oid); CREATE DOMAIN theirs.oid AS text;";
+        server.psql(&theirs);
+        let mut client = Client::new().unwrap();
+        let db = at(&server).parameter("search_path", "theirs, pg_catalog, public");
+        let results = ask(&mut client, db.execute("SELECT '(a,\"{sad}\",1)'::public.person AS it", ()));
+        assert!(results.notices().is_empty(), "{} calls: {}", results.notices().len(), results.notices()[0]);
+        let person = Person { name: "a".to_owned(), moods: vec![Mood::Sad], age: Some(Dom(1)) };
+        assert_eq!(results.rows().next().unwrap().get::<Person>(0), person);
     });
 }
 
@@ -455,7 +566,7 @@ fn a_server_that_says_nonsense_of_types_is_left() {
             ("a number that is none", behind(row(&[Some("x"); 9])), ErrorKind::Protocol),
             ("other columns", [described(&[26]), row(&[Some("99999")])].concat(), ErrorKind::Protocol),
             ("a row that nothing described", one("{}"), ErrorKind::Protocol),
-            ("five megabytes of labels", behind(one(&large).repeat(5)), ErrorKind::TooLarge),
+            ("65 megabytes of labels", behind(one(&large).repeat(65)), ErrorKind::TooLarge),
             ("half of it", columns.clone(), ErrorKind::Closed),
         ] {
             let outcome = told_of_types(answer);

@@ -96,8 +96,9 @@
 //! # Ok::<(), aquests::Error>(())
 //! ```
 //!
-//! A question that fails is an error of its statement; in a failed transaction nothing can be asked. A server without such
-//! catalogues, or that does not let us read them, is asked once, outside of a transaction, and then values are text.
+//! Where they cannot be asked, values are text. Only in a transaction, which the failed question ends, and where that was
+//! cancelled, it is an error of its statement. A server without such catalogues, or that does not let us read them, is not
+//! asked again, and not for types either of which it cannot say what it has (SQLSTATE class 22).
 //!
 //! # Limits
 //!
@@ -109,8 +110,10 @@
 //! | statements kept prepared on a connection | 64 | [`Postgres::prepared`] | there |
 //! | requests on their way on a connection | 32 | [`Postgres::pipeline`] | there |
 //! | bytes of a row that is copied in binary | 64 MiB | [`BinaryCopyReader::limit`] | as for messages |
-//! | bytes of the catalogues that are read for one statement | 4 MiB | none | the longest enums come to some hundred thousand |
+//! | bytes of the catalogues that are kept for one statement | 4 MiB | none | the longest enums come to some hundred thousand; beyond that it is text |
+//! | the same that are read | 64 MiB | none | as for messages |
 //! | depth of a type, and types that it is made of | 64, 65,536 | none | a column of the server has at most 1,600 in a row; beyond that it is text |
+//! | bytes of text of a value that is made of others | 64 times those that came, and 256 KiB | none | quotes in quotes double at each level; the longest number has 147,456 digits |
 //! | types of its own that are remembered of a database | 1,024, or 16 MiB | none | then all are looked up anew |
 //! | servers that are told at once to stop a statement | 64, for 5 s each | none | a storm of timeouts is no attack |
 //! | servers whose keys and certificates are remembered | 1,024 | none | then all are read anew |

@@ -3,14 +3,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::{fmt, io};
 
-use postgres_types::{FromSqlOwned, Type, WasNull, WrongType};
+use postgres_types::{FromSqlOwned, Kind, Type, WasNull, WrongType};
 
 use super::own::{is_built_in, numbered, plain};
 use super::{binary, text};
 use crate::error::Error;
 use crate::protocols::postgres::{self as wire, Format};
+
+/// Why there are no words for a value of a type that was looked up.
+const UNSAYABLE: &str = "it is not as its type was when that was looked up, or is too long as text";
 
 /// A column of a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +130,7 @@ pub enum Value {
     Int(i64),
     /// `float4`, `float8`.
     Float(f64),
-    /// `bytea`.
+    /// `bytea`, and values without a [text](Row::text).
     Bytes(Vec<u8>),
     /// Everything else, as the server writes it: a `numeric` loses nothing this way.
     Text(String),
@@ -217,7 +220,7 @@ impl<'a> Row<'a> {
             None => T::from_sql_null(type_).map_err(|_| failed(WasNull.into())),
             Some(raw) if !accepted && is_binary => {
                 let mut words = String::new();
-                text::write(type_, raw, &mut words).ok_or_else(|| failed("it is not as its type was".into()))?;
+                text::write(type_, raw, &mut words).ok_or_else(|| failed(UNSAYABLE.into()))?;
                 T::from_sql(&Type::TEXT, words.as_bytes()).map_err(failed)
             }
             Some(raw) if !accepted => T::from_sql(&Type::TEXT, raw).map_err(failed),
@@ -236,10 +239,13 @@ impl<'a> Row<'a> {
         self.field(index.find(self.columns)?)
     }
 
-    /// A value as the server writes it; `None` for NULL, and for a column that there is not.
+    /// A value as the server writes it; `None` for NULL, for a column that there is not, and for what
+    /// [`try_get`](Self::try_get) as a `String` is an error: a value that is not as its type was when that was
+    /// [looked up](super::LookUp), or one of parts whose text is over 64 times its bytes and 256 KiB. Types that nobody here
+    /// can write, and that are [wanted in binary](super::Postgres::binary_types), are hexadecimal.
     pub fn text(&self, index: impl Index) -> Option<Cow<'a, str>> {
         let at = index.find(self.columns)?;
-        self.field(at).map(|raw| words(&self.columns[at], raw))
+        self.field(at).and_then(|raw| words(&self.columns[at], raw))
     }
 
     /// The values in order.
@@ -268,21 +274,29 @@ impl fmt::Debug for Row<'_> {
     }
 }
 
-/// The words for a value: hexadecimal for what cannot be said.
-pub(super) fn words<'a>(column: &Column, raw: &'a [u8]) -> Cow<'a, str> {
+/// The words for a value. Hexadecimal for what is of one piece and cannot be said; `None` for what is made of others, or is
+/// somebody's own, and is not as its type.
+pub(super) fn words<'a>(column: &Column, raw: &'a [u8]) -> Option<Cow<'a, str>> {
     if column.format == Format::Text {
-        return String::from_utf8_lossy(raw);
+        return Some(String::from_utf8_lossy(raw));
     }
-    let mut out = String::new();
-    if text::write(&column.type_, raw, &mut out).is_none() {
-        return Value::Bytes(raw.to_vec()).to_string().into();
+    let (type_, mut out) = (&column.type_, String::new());
+    match text::write(type_, raw, &mut out) {
+        Some(()) => Some(out.into()),
+        None if text::is_written(type_) && *type_.kind() != Kind::Simple => None,
+        None => Some(Value::Bytes(raw.to_vec()).to_string().into()),
     }
-    out.into()
+}
+
+/// The same for whoever writes all of a row.
+pub(super) fn try_words<'a>(column: &Column, raw: &'a [u8]) -> io::Result<Cow<'a, str>> {
+    let unsayable = || io::Error::new(io::ErrorKind::InvalidData, format!("a value of {}: {UNSAYABLE}", column.name));
+    words(column, raw).ok_or_else(unsayable)
 }
 
 fn value(column: &Column, raw: Option<&[u8]>) -> Value {
     let Some(raw) = raw else { return Value::Null };
-    let words = words(column, raw);
+    let Some(words) = words(column, raw) else { return Value::Bytes(raw.to_vec()) };
     let known = match column.type_ {
         Type::BOOL => Some(Value::Bool(words == "t")),
         Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => words.parse().map(Value::Int).ok(),

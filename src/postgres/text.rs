@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use composed::{array, composite, hstore, multirange, range};
+pub(super) use composed::{fits, is_judged};
 use postgres_types::{Kind, Type};
 
 use super::own::is_built_in;
@@ -104,14 +105,24 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Bytes of the words for a value that is made of others: as many for each of its own, and the longest number that there is
+/// (147,456 digits in some bytes).
+const TIMES: usize = 64;
+const LONGEST: usize = 256 << 10;
+
 /// Appends the words for a value in the binary format. What was appended before a `None` means nothing.
 pub(super) fn write(type_: &Type, raw: &[u8], out: &mut String) -> Option<()> {
+    write_within(type_, raw, raw.len().saturating_mul(TIMES).saturating_add(LONGEST), out)
+}
+
+/// The same; what is made of others says `None` to more than so many bytes.
+fn write_within(type_: &Type, raw: &[u8], most: usize, out: &mut String) -> Option<()> {
     match type_.kind() {
-        Kind::Array(member) => return array(member, raw, out),
-        Kind::Range(member) => return range(member, raw, out),
-        Kind::Multirange(member) => return multirange(member, raw, out),
-        Kind::Domain(base) => return write(base, raw, out),
-        Kind::Composite(fields) => return composite(fields, raw, out),
+        Kind::Array(member) => return array(member, raw, most, out),
+        Kind::Range(member) => return range(member, raw, most, out),
+        Kind::Multirange(member) => return multirange(member, raw, most, out),
+        Kind::Domain(base) => return write_within(base, raw, most, out),
+        Kind::Composite(fields) => return composite(fields, raw, most, out),
         Kind::Enum(_) => return words(raw, out),
         _ => {}
     }

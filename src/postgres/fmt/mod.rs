@@ -21,7 +21,7 @@ use postgres_types::Type;
 use serde::de::IgnoredAny;
 pub use table::write_table;
 
-use super::row::words;
+use super::row::try_words;
 use super::{Column, Row};
 
 /// Rows as JSON (RFC 8259): an array of objects, or an object a line.
@@ -55,7 +55,6 @@ impl<W: Write> Json<W> {
         if !self.lines {
             self.line.extend_from_slice(if self.begun { b",\n" } else { b"[" });
         }
-        self.begun = true;
         self.line.push(b'{');
         for (at, (column, raw)) in row.cells().enumerate() {
             if at > 0 {
@@ -69,6 +68,7 @@ impl<W: Write> Json<W> {
         if self.lines {
             self.line.push(b'\n');
         }
+        self.begun = true;
         self.out.write_all(&self.line)
     }
 
@@ -94,7 +94,7 @@ fn json_value(column: &Column, raw: Option<&[u8]>, out: &mut Vec<u8>) -> io::Res
     let words = match *column.type_() {
         // The version of its binary format stands before it.
         Type::JSONB if column.is_binary() => String::from_utf8_lossy(raw.strip_prefix(&[1]).unwrap_or(raw)),
-        _ => words(column, raw),
+        _ => try_words(column, raw)?,
     };
     let bare = match *column.type_() {
         Type::BOOL => match &*words {
@@ -152,21 +152,21 @@ impl<W: Write> Csv<W> {
 
     /// The names of the columns.
     pub fn header(&mut self, columns: &[Column]) -> io::Result<()> {
-        self.write(columns.iter().map(|column| Some(column.name())))
+        self.write(columns.iter().map(|column| Ok(Some(column.name()))))
     }
 
     /// A row.
     pub fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.write(row.cells().map(|(column, raw)| raw.map(|raw| words(column, raw))))
+        self.write(row.cells().map(|(column, raw)| raw.map(|raw| try_words(column, raw)).transpose()))
     }
 
-    fn write<T: AsRef<str>>(&mut self, fields: impl Iterator<Item = Option<T>>) -> io::Result<()> {
+    fn write<T: AsRef<str>>(&mut self, fields: impl Iterator<Item = io::Result<Option<T>>>) -> io::Result<()> {
         self.line.clear();
         for (at, field) in fields.enumerate() {
             if at > 0 {
                 self.line.push(b',');
             }
-            let Some(field) = field else { continue };
+            let Some(field) = field? else { continue };
             let field = field.as_ref();
             let special = |byte| matches!(byte, b'"' | b',' | b'\r' | b'\n');
             if field.is_empty() || field.bytes().any(special) {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use postgres_types::Type;
 
 use crate::postgres::ResultSet;
-use crate::postgres::row::words;
+use crate::postgres::row::try_words;
 
 /// A cell: its lines with their widths in columns of the terminal.
 type Cell = Vec<(String, usize)>;
@@ -24,9 +24,11 @@ pub fn write_table(mut out: impl Write, set: &ResultSet) -> io::Result<()> {
     let rows: Vec<Vec<Cell>> = set
         .rows()
         .map(|row| {
-            row.cells().map(|(column, raw)| raw.map(|raw| cell(&words(column, raw))).unwrap_or_default()).collect()
+            row.cells()
+                .map(|(column, raw)| raw.map_or(Ok(Cell::new()), |raw| Ok(cell(&try_words(column, raw)?))))
+                .collect()
         })
-        .collect();
+        .collect::<io::Result<_>>()?;
     let width = |cell: &Cell| cell.iter().map(|(_, width)| *width).max().unwrap_or(0);
     let mut widths: Vec<usize> = header.iter().map(width).collect();
     for row in &rows {

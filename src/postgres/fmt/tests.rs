@@ -82,6 +82,21 @@ fn binary_values_are_written_as_text_ones() {
 }
 
 #[test]
+fn a_value_without_words_is_an_error_and_no_other_words() {
+    let it = collect(&[("a", 1007, 1)], &[&[Some(b"\0\0\0\x02")], &[Some(&[0; 12])]]);
+    let rows: Vec<_> = it.rows().collect();
+    let (mut json, mut csv) = (Json::array(Vec::new()), Csv::new(Vec::new()));
+    for error in [json.row(&rows[0]), csv.row(&rows[0]), write_table(Vec::new(), &it.sets()[0])] {
+        let error = error.expect_err("an array of two dimensions that ends behind their number");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    }
+    json.row(&rows[1]).unwrap();
+    csv.row(&rows[1]).unwrap();
+    assert_eq!(json.finish().unwrap(), b"[{\"a\":\"{}\"}]\n");
+    assert_eq!(csv.out, b"{}\r\n");
+}
+
+#[test]
 fn csv_quotes_what_needs_it() {
     let it = collect(
         &[("a,b", 25, 0), ("c", 25, 0), ("d", 25, 0)],

@@ -12,15 +12,20 @@ use crate::postgres::{Column, Row, text};
 use crate::protocols::postgres::{self as wire, Violation};
 use crate::protocols::{Error, Limit};
 
-/// Bytes that are read of the catalogues at once. The longest enums come to some hundred thousand.
+/// Bytes that are kept of the catalogues at once: with more, values are text. The longest enums come to some hundred thousand.
 const BYTES: usize = 4 << 20;
-/// How deep types may be made of others.
-const DEPTH: u32 = 64;
+/// Bytes that are read of them: one that does not end is left.
+const ENDLESS: usize = 64 << 20;
+/// How deep types may be made of others, whichever of them was asked for.
+pub(super) const DEPTH: u32 = 64;
 /// Types that one may be made of, as often as they occur: a row of the widest table (1,600 columns) of such rows is left to
 /// be text.
 const PARTS: u32 = 65_536;
 
 /// The question for these types and for what they are made of.
+///
+/// All of it is named with its schema, operators too: what stands before `pg_catalog` in somebody's `search_path` would run
+/// with our rights (as in CVE-2018-1058).
 ///
 /// One for all servers since 9.3: the name `rngmultitypid` is that of `pg_range` where it has one (14), and else the one
 /// beside it, which is NULL.
@@ -33,28 +38,35 @@ pub(in crate::postgres) fn question(oids: &[u32]) -> String {
         "WITH RECURSIVE found (oid) AS (\
            SELECT pg_catalog.unnest('{{{list}}}'::pg_catalog.oid[]) \
            UNION \
-           SELECT part.oid FROM found JOIN pg_catalog.pg_type t ON t.oid = found.oid \
+           SELECT part.oid FROM found JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) found.oid \
            CROSS JOIN (SELECT NULL::pg_catalog.oid AS rngmultitypid) AS before_14 \
            CROSS JOIN LATERAL (\
-             SELECT t.typelem WHERE t.typlen = -1 \
+             SELECT t.typelem WHERE t.typlen OPERATOR(pg_catalog.=) -1 \
              UNION ALL SELECT t.typbasetype \
              UNION ALL SELECT atttypid FROM pg_catalog.pg_attribute \
-               WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped \
-             UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = t.oid OR rngmultitypid = t.oid\
-           ) AS part (oid) WHERE part.oid <> 0\
+               WHERE attrelid OPERATOR(pg_catalog.=) t.typrelid AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped \
+             UNION ALL SELECT rngsubtype FROM pg_catalog.pg_range \
+               WHERE rngtypid OPERATOR(pg_catalog.=) t.oid OR rngmultitypid OPERATOR(pg_catalog.=) t.oid\
+           ) AS part (oid) WHERE part.oid OPERATOR(pg_catalog.<>) 0\
          ) \
          SELECT t.oid, t.typname, n.nspname, t.typtype, \
-           CASE WHEN t.typtype = 'd' THEN t.typbasetype \
-             WHEN t.typtype = 'b' AND t.typlen = -1 AND t.typcategory = 'A' THEN t.typelem \
-             ELSE (SELECT rngsubtype FROM pg_catalog.pg_range WHERE rngtypid = t.oid OR rngmultitypid = t.oid) END, \
-           t.typsend::pg_catalog.oid <> 0 AND t.typreceive::pg_catalog.oid <> 0, \
-           ARRAY(SELECT enumlabel FROM pg_catalog.pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder), \
+           CASE WHEN t.typtype OPERATOR(pg_catalog.=) 'd' THEN t.typbasetype \
+             WHEN t.typtype OPERATOR(pg_catalog.=) 'b' AND t.typlen OPERATOR(pg_catalog.=) -1 \
+               AND t.typcategory OPERATOR(pg_catalog.=) 'A' THEN t.typelem \
+             ELSE (SELECT rngsubtype FROM pg_catalog.pg_range \
+               WHERE rngtypid OPERATOR(pg_catalog.=) t.oid OR rngmultitypid OPERATOR(pg_catalog.=) t.oid) END, \
+           t.typsend::pg_catalog.oid OPERATOR(pg_catalog.<>) 0 \
+             AND t.typreceive::pg_catalog.oid OPERATOR(pg_catalog.<>) 0, \
+           ARRAY(SELECT enumlabel FROM pg_catalog.pg_enum \
+             WHERE enumtypid OPERATOR(pg_catalog.=) t.oid ORDER BY enumsortorder), \
            ARRAY(SELECT attname FROM pg_catalog.pg_attribute \
-             WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum), \
+             WHERE attrelid OPERATOR(pg_catalog.=) t.typrelid AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped \
+             ORDER BY attnum), \
            ARRAY(SELECT atttypid FROM pg_catalog.pg_attribute \
-             WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum) \
-         FROM found JOIN pg_catalog.pg_type t ON t.oid = found.oid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+             WHERE attrelid OPERATOR(pg_catalog.=) t.typrelid AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped \
+             ORDER BY attnum) \
+         FROM found JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) found.oid \
+         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace \
          CROSS JOIN (SELECT NULL::pg_catalog.oid AS rngmultitypid) AS before_14"
     )
 }
@@ -90,8 +102,12 @@ impl Catalogue {
     /// The next type.
     pub(in crate::postgres) fn push(&mut self, row: &wire::Row<'_>) -> Result<(), Error> {
         self.size += row.as_bytes().len() + size_of::<Entry>();
-        if self.size > BYTES {
-            return Err(Error::TooLarge(Limit { what: "bytes of type catalogues", value: BYTES as u64 }));
+        if self.size > ENDLESS {
+            return Err(Error::TooLarge(Limit { what: "bytes of type catalogues", value: ENDLESS as u64 }));
+        }
+        if self.is_too_large() {
+            self.entries = HashMap::new();
+            return Ok(());
         }
         if self.columns.len() != usize::from(row.count()) {
             return Err(Violation::Row.into());
@@ -99,6 +115,11 @@ impl Catalogue {
         let (oid, entry) = read(&Row::new(&self.columns, row.as_bytes())).ok_or(Error::from(Violation::Format))?;
         self.entries.insert(oid, entry);
         Ok(())
+    }
+
+    /// More came than is kept.
+    pub(in crate::postgres) fn is_too_large(&self) -> bool {
+        self.size > BYTES
     }
 
     /// It speaks of all of these.
@@ -134,12 +155,13 @@ impl Building<'_> {
         if let Some(own) = Own::built_in(oid).or_else(|| self.built.get(&oid).cloned()) {
             return own;
         }
-        let Some(entry) = self.catalogue.entries.get(&oid).filter(|_| depth > 0) else {
-            let own = Own::unknown(oid);
-            if depth > 0 {
-                self.built.insert(oid, own.clone());
-            }
-            return own;
+        // Too deep, and with it all that it is a part of.
+        if depth == 0 {
+            return Own { height: DEPTH, ..Own::unknown(oid) };
+        }
+        let Some(entry) = self.catalogue.entries.get(&oid) else {
+            self.built.insert(oid, Own::unknown(oid));
+            return Own::unknown(oid);
         };
         // What it is made of finds this in its place, if it is made of itself.
         self.built.insert(oid, Own::unknown(oid));
@@ -149,10 +171,11 @@ impl Building<'_> {
     }
 
     fn made(&mut self, oid: u32, entry: &Entry, depth: u32) -> Own {
-        let (mut parts, mut written) = (1_u32, true);
+        let (mut parts, mut height, mut written) = (1_u32, 1, true);
         let mut part = |oid: u32| {
             let own = self.one(oid, depth - 1);
             parts = parts.saturating_add(own.parts);
+            height = height.max(own.height + 1);
             written &= own.written;
             own.type_
         };
@@ -171,6 +194,10 @@ impl Building<'_> {
             (b'b', None) if entry.is_binary => Kind::Simple,
             _ => return Own::unknown(oid),
         };
+        // What was built for another that was asked for may be deep already.
+        if height > DEPTH {
+            return Own { height: DEPTH, ..Own::unknown(oid) };
+        }
         if parts > PARTS {
             return Own::unknown(oid);
         }
@@ -178,7 +205,7 @@ impl Building<'_> {
         let type_ = Type::new(entry.name.clone(), oid, kind, entry.schema.clone());
         // Of others it is known already: some are large.
         let written = if simple { text::is_written(&type_) || self.binary.contains(&entry.name) } else { written };
-        Own { type_, written, parts }
+        Own { type_, written, parts, height }
     }
 }
 

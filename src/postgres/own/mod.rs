@@ -24,18 +24,20 @@ pub(super) struct Own {
     pub(super) written: bool,
     /// Types that it is made of, with itself, as often as they occur.
     parts: u32,
+    /// How many of them are inside of each other.
+    height: u32,
 }
 
 impl Own {
     /// One of which nothing is known but its number: values travel as text.
     pub(super) fn unknown(oid: u32) -> Self {
-        Self { type_: numbered(oid), written: false, parts: 1 }
+        Self { type_: numbered(oid), written: false, parts: 1, height: 1 }
     }
 
     fn built_in(oid: u32) -> Option<Self> {
         let type_ = Type::from_oid(oid)?;
         let written = text::is_written(&type_);
-        Some(Self { type_, written, parts: 1 })
+        Some(Self { type_, written, parts: 1, height: 1 })
     }
 }
 
@@ -71,6 +73,20 @@ pub(crate) struct OwnTypes(Arc<Mutex<Known>>);
 /// The same, for whoever does not want to keep them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Remembered(Weak<Mutex<Known>>);
+
+/// What one statement was told of its types, which is so whatever others learn and forget before it runs.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    types: HashMap<u32, Own>,
+    /// As long as it is this one, it is so for the same statement on the same connection.
+    pub(super) generation: Option<u64>,
+}
+
+impl Learned {
+    pub(super) fn find(&self, oid: u32) -> Option<Own> {
+        self.types.get(&oid).cloned()
+    }
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -129,22 +145,37 @@ impl OwnTypes {
         self.known().generation
     }
 
-    /// What the catalogues said when they were asked for these.
-    pub(super) fn learn(&self, asked: &[u32], catalogue: &Catalogue) {
-        let asked = &asked[..asked.len().min(MOST)];
+    /// What the catalogues said when they were asked for these, for who asked.
+    pub(super) fn learn(&self, asked: &[u32], catalogue: &Catalogue) -> Learned {
         let binary = self.known().binary.clone();
         let mut built = catalogue.build(asked, &binary);
+        let types: HashMap<_, _> = asked.iter().filter_map(|oid| Some((*oid, built.get(oid)?.clone()))).collect();
         if built.len() > MOST {
-            built.retain(|oid, _| asked.contains(oid));
+            built.retain(|oid, _| types.contains_key(oid));
         }
         let mut known = self.known();
         // What replaces something is another generation, so that nobody goes on with that.
-        known.generation += u64::from(asked.iter().any(|oid| known.types.contains_key(oid)));
+        known.generation += u64::from(built.keys().any(|oid| known.types.contains_key(oid)));
         if known.types.len() + built.len() > MOST || known.bytes + catalogue.size() > MOST_BYTES {
             known.clear();
         }
-        known.types.extend(built);
+        known.types.extend(built.into_iter().take(MOST));
         known.bytes += catalogue.size();
+        Learned { types, generation: Some(known.generation) }
+    }
+
+    /// They could not be asked for these: what is not known of them is text.
+    pub(super) fn without(&self, asked: &[u32]) -> Learned {
+        let known = self.known();
+        let find = |oid: &u32| (*oid, known.types.get(oid).cloned().unwrap_or_else(|| Own::unknown(*oid)));
+        Learned { types: asked.iter().map(find).collect(), generation: Some(known.generation) }
+    }
+
+    /// Nobody else needs to ask for them.
+    pub(super) fn remember_all(&self, learned: &Learned) {
+        let mut known = self.known();
+        let room = MOST.saturating_sub(known.types.len());
+        known.types.extend(learned.types.iter().take(room).map(|(oid, own)| (*oid, own.clone())));
     }
 
     /// Some of it is not so any more.
@@ -152,6 +183,15 @@ impl OwnTypes {
         let mut known = self.known();
         known.clear();
         known.generation += 1;
+    }
+
+    /// Some of what was known then is not so, unless that was forgotten meanwhile.
+    pub(super) fn forget_since(&self, generation: Option<u64>) {
+        let mut known = self.known();
+        if generation == Some(known.generation) {
+            known.clear();
+            known.generation += 1;
+        }
     }
 
     /// There is nothing to be learned here.

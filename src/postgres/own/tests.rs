@@ -65,6 +65,28 @@ fn how_deep_a_type_goes_and_how_much_it_comes_to_is_limited() {
     assert!(types.find(100_030).is_some_and(|own| own.written), "one of 2^11 is a part of it");
 }
 
+/// LIMITS, "all": what is as deep as a peer says it is. Each that is asked for begins where the one before it ended.
+#[test]
+fn types_that_are_asked_for_together_are_no_deeper_than_one() {
+    let mut said: Vec<_> = (1..10_000).map(|at| (100_000 + at, b'b', Some(99_999 + at), &[][..])).collect();
+    said.push((100_000, b'e', None, &[]));
+    for step in [1, 7, 60, 63, 64] {
+        let asked: Vec<u32> = (100_000..110_000).step_by(step).collect();
+        let types = OwnTypes::default().learn(&asked, &Catalogue::saying(&said));
+        let depth = |oid: &u32| {
+            let (mut type_, mut depth) = (types.find(*oid).map_or_else(|| numbered(*oid), |own| own.type_), 1);
+            while let Kind::Array(member) = type_.kind() {
+                (type_, depth) = (member.clone(), depth + 1);
+            }
+            depth
+        };
+        let deepest = asked.iter().map(depth).max();
+        assert!(deepest <= Some(catalogue::DEPTH), "one of each {step} of 10,000 came out {deepest:?} deep");
+        assert!(types.find(100_000).is_some_and(|own| own.written), "the enum itself is one");
+        assert!(types.find(asked[1]).is_some_and(|own| own.written == (step < 64)), "and {step} arrays around it");
+    }
+}
+
 #[test]
 fn so_many_are_remembered_and_no_more() {
     let types = OwnTypes::default();
@@ -86,9 +108,17 @@ fn what_was_known_is_another_generation_when_it_changes() {
     assert_eq!(types.generation(), before, "nothing was known of it");
     types.learn(&[100_001], &Catalogue::saying(&[(100_001, b'e', None, &[])]));
     assert_eq!(types.generation(), before + 1);
+    let row = [(100_002, b'c', None, &[100_001][..]), (100_001, b'e', None, &[])];
+    types.learn(&[100_002], &Catalogue::saying(&row));
+    assert_eq!(types.generation(), before + 2, "it came as a part of another");
     types.forget();
-    assert_eq!(types.generation(), before + 2);
+    assert_eq!(types.generation(), before + 3);
     assert!(types.find(100_001).is_none());
+    types.learn(&[100_001], &Catalogue::saying(&[(100_001, b'e', None, &[])]));
+    types.forget_since(Some(before));
+    assert!(types.find(100_001).is_some(), "it was learned since");
+    types.forget_since(Some(types.generation()));
+    assert!(types.find(100_001).is_none() && types.generation() == before + 4);
 }
 
 #[test]

@@ -82,13 +82,14 @@ fn text_is_read_as_the_type_that_the_program_names() {
 
 #[test]
 fn a_value_that_is_not_as_its_type_is_an_error() {
-    let it =
-        collect(&[described(&[("a", 23, 0), ("b", 1184, 1)]), row(&[Some(b"x"), Some(b"\0")]), complete("SELECT 1")]);
+    let columns = described(&[("a", 23, 0), ("b", 1184, 1), ("c", 1009, 1)]);
+    let it = collect(&[columns, row(&[Some(b"x"), Some(b"\0"), Some(b"\0")]), complete("SELECT 1")]);
     let row = it.rows().next().unwrap();
     assert!(row.try_get::<i32>(0).is_err(), "an int4 of 'x'");
     assert!(row.try_get::<SystemTime>(1).is_err(), "a timestamp of one byte");
     assert!(row.try_get::<Option<i32>>(0).is_err());
     assert_eq!(row.text(1).unwrap(), "\\x00", "what cannot be said is shown as it came");
+    assert_eq!((row.text(2), row.values().last()), (None, Some(Value::Bytes(vec![0]))), "an array of one byte");
 }
 
 #[test]

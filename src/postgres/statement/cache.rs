@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use postgres_types::Type;
 
-use crate::postgres::own::{self, OwnTypes, is_built_in, numbered};
-use crate::postgres::{Column, text};
-use crate::protocols::postgres::Format;
+use crate::postgres::own::{self, Learned, OwnTypes, is_built_in, numbered};
+use crate::postgres::{Column, Row, text};
+use crate::protocols::postgres::{self as wire, Format};
 
 /// What makes a statement the same: its text, and the types that the program named.
 type Said = (Arc<str>, Arc<[u32]>);
@@ -35,7 +35,9 @@ pub(super) struct Own {
     /// One of them is the type of a column.
     pub(super) missing_columns: bool,
     /// The generation of what is known of the others.
-    generation: Option<u64>,
+    pub(super) generation: Option<u64>,
+    /// Rows show whether that is still so.
+    judged: bool,
 }
 
 impl Prepared {
@@ -65,26 +67,39 @@ impl Prepared {
             column.format = if written { Format::Binary } else { Format::Text };
         }
         let formats: Box<[_]> = self.columns.iter().map(|column| column.format).collect();
+        let judged = |column: &Column| column.is_binary() && text::is_judged(column.type_());
+        self.own.judged = self.columns.iter().any(judged);
         // One for all, or none where all are text: PostgreSQL, "Bind".
         let same = formats.iter().all(|format| *format == Format::Binary);
         self.formats = if same { formats.iter().take(1).copied().collect() } else { formats };
     }
 
-    /// With what is known of its own types by now.
-    fn resolved(&self, types: &OwnTypes) -> Self {
+    /// Whether a row is as its types were when they were looked up, as far as that shows.
+    pub(super) fn fits(&self, row: &wire::Row<'_>) -> bool {
+        let as_known = |(column, raw): (&Column, Option<&[u8]>)| {
+            !column.is_binary() || raw.is_none_or(|raw| text::fits(column.type_(), raw))
+        };
+        !self.own.judged || Row::new(&self.columns, row.as_bytes()).cells().all(as_known)
+    }
+
+    /// With what was learned of its own types, or else is known of them by now.
+    fn resolved(&self, types: &OwnTypes, learned: Option<&Learned>) -> Self {
         let mut made = self.clone();
-        made.own.generation = Some(types.generation());
-        made.own.missing = self.own.all.iter().copied().filter(|oid| types.find(*oid).is_none()).collect();
-        let is_missing = |oid: u32| made.own.missing.contains(&oid);
+        made.own.generation = learned.map_or_else(|| Some(types.generation()), |learned| learned.generation);
+        let find = |oid: u32| learned.and_then(|learned| learned.find(oid)).or_else(|| types.find(oid));
+        let found: HashMap<u32, own::Own> = self.own.all.iter().filter_map(|oid| Some((*oid, find(*oid)?))).collect();
+        made.own.missing = self.own.all.iter().copied().filter(|oid| !found.contains_key(oid)).collect();
+        // In the order of their numbers, as all are.
+        let is_missing = |oid: u32| made.own.missing.binary_search(&oid).is_ok();
         made.own.missing_columns = made.columns.iter().any(|column| is_missing(column.type_().oid()));
         for type_ in &mut made.types {
             let oid = type_.oid();
             if !is_built_in(oid) {
-                *type_ = types.find(oid).map_or_else(|| numbered(oid), |own| own.type_);
+                *type_ = found.get(&oid).map_or_else(|| numbered(oid), |own| own.type_.clone());
             }
         }
         made.choose_formats(|oid| {
-            (!is_built_in(oid)).then(|| types.find(oid).unwrap_or_else(|| own::Own::unknown(oid)))
+            (!is_built_in(oid)).then(|| found.get(&oid).cloned().unwrap_or_else(|| own::Own::unknown(oid)))
         });
         made
     }
@@ -124,14 +139,20 @@ impl Cache {
         &self.types
     }
 
-    /// A statement with what is known of its types, which is judged anew where that changed.
-    pub(super) fn with_types(&mut self, sql: &Arc<str>, types: &Arc<[u32]>, prepared: Arc<Prepared>) -> Arc<Prepared> {
+    /// A statement with what is known of its types, or was just `learned`. It is judged anew where that changed.
+    pub(super) fn with_types(
+        &mut self,
+        sql: &Arc<str>,
+        types: &Arc<[u32]>,
+        prepared: Arc<Prepared>,
+        learned: Option<&Learned>,
+    ) -> Arc<Prepared> {
         let own = &prepared.own;
-        if own.all.is_empty() || own.generation == Some(self.types.generation()) && !self.types.knows_any(&own.missing)
-        {
+        let is_known = || own.generation == Some(self.types.generation()) && !self.types.knows_any(&own.missing);
+        if own.all.is_empty() || learned.is_none() && is_known() {
             return prepared;
         }
-        let resolved = Arc::new(prepared.resolved(&self.types));
+        let resolved = Arc::new(prepared.resolved(&self.types, learned));
         if let Some((_, kept)) = self.statements.get_mut(&(sql.clone(), types.clone()))
             && kept.name == resolved.name
         {

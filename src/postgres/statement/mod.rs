@@ -49,10 +49,13 @@ pub enum LookUp {
     /// before it runs. What is text already needs none: a `String` as a parameter is taken by every type.
     ///
     /// What is known is forgotten when this client alters something (`ALTER …`), when values do not fit it, and with the
-    /// last connection to the database.
+    /// last connection to the database. In rows that shows of composites whose fields are others than they were, and of
+    /// enums with up to 64 labels where one comes that is none of these: such a value can be had as text, where its parts
+    /// are known, and the next statement looks anew.
     #[default]
     Once,
-    /// Also where they are known: somebody else may have changed them (`ALTER TYPE … ADD VALUE`).
+    /// Also where they are known: somebody else may have changed them (`ALTER TYPE … RENAME VALUE`), and the first value must
+    /// be read right.
     Anew,
     /// They are not. What is not known already travels as text.
     Never,

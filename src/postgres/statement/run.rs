@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cache::{Cache, Prepared};
 use super::{Asked, LookUp, Statement};
 use crate::error::Error;
-use crate::postgres::own::{Catalogue, question};
+use crate::postgres::own::{Catalogue, Learned, question};
 use crate::postgres::results::{Collected, Stopped, columns};
 use crate::postgres::server_error::{ServerError, sqlstate};
 use crate::postgres::settings::Settings;
@@ -35,8 +35,12 @@ pub(crate) struct Run {
     alone: bool,
     /// It was tried once more.
     tried: bool,
+    /// It was prepared once more, as a type of it was gone.
+    renewed: bool,
     /// The catalogues were asked.
     asked: bool,
+    /// What they said.
+    learned: Option<Learned>,
     /// Something came of it: it cannot be tried again.
     begun: bool,
     /// An error that another try may mend: told where there is none.
@@ -62,7 +66,6 @@ enum State {
 /// What the catalogues are asked on behalf of a statement.
 struct Question {
     prepared: Arc<Prepared>,
-    types: Vec<u32>,
     answer: Catalogue,
     /// The server's words about why there is none.
     error: Option<ServerError>,
@@ -79,8 +82,18 @@ enum Trouble {
 
 impl Run {
     pub(super) fn new(statement: Statement) -> Self {
-        let (state, trouble) = (State::New, None);
-        Self { statement, state, alone: false, tried: false, asked: false, begun: false, trouble }
+        let (state, learned, trouble) = (State::New, None, None);
+        Self {
+            statement,
+            state,
+            alone: false,
+            tried: false,
+            renewed: false,
+            asked: false,
+            learned,
+            begun: false,
+            trouble,
+        }
     }
 
     /// Hands the next request to `send`, which gives it to the connection. An error: the values do not fit, and nothing
@@ -121,13 +134,14 @@ impl Run {
             self.state = State::Preparing { name, types: Box::default(), described: None };
             return Ok(sent);
         };
-        let prepared = cache.with_types(sql, types, prepared);
+        let prepared = cache.with_types(sql, types, prepared, self.learned.as_ref());
         let encoded = parameters.encode(&prepared.types);
-        if let Some(types) = self.missing(&prepared, *look_up, encoded.is_err(), cache) {
+        if self.must_ask(&prepared, *look_up, encoded.is_err(), cache) {
             self.asked = true;
-            let sent = send(Request::Query(&question(&types)));
+            // For all of them: what is known of the others may be forgotten before it runs.
+            let sent = send(Request::Query(&question(&prepared.own.all)));
             let (answer, error) = Default::default();
-            self.state = State::Asking(Box::new(Question { prepared, types, answer, error }));
+            self.state = State::Asking(Box::new(Question { prepared, answer, error }));
             return Ok(sent);
         }
         let encoded = encoded?;
@@ -150,20 +164,13 @@ impl Run {
         Ok(sent)
     }
 
-    /// The types that have to be looked up before it can run, once. `refused`: its values do not fit what is known of them.
-    fn missing(&self, prepared: &Prepared, look_up: LookUp, refused: bool, cache: &Cache) -> Option<Vec<u32>> {
-        let own = &prepared.own;
-        if own.all.is_empty() || self.asked || look_up == LookUp::Never || cache.types().is_barren() {
-            return None;
+    /// Its types have to be looked up before it can run, once. `refused`: its values do not fit what is known of them.
+    fn must_ask(&self, prepared: &Prepared, look_up: LookUp, refused: bool, cache: &Cache) -> bool {
+        if prepared.own.all.is_empty() || self.asked || look_up == LookUp::Never || cache.types().is_barren() {
+            return false;
         }
         // What is text is taken by every type: nobody has to know it.
-        let missing = match look_up {
-            LookUp::Anew => own.all.to_vec(),
-            _ if refused => own.all.to_vec(),
-            _ if own.missing_columns => own.missing.to_vec(),
-            _ => return None,
-        };
-        Some(missing)
+        look_up == LookUp::Anew || refused || prepared.own.missing_columns
     }
 
     /// It is being prepared: it runs with the next [`send`](Self::send).
@@ -224,6 +231,11 @@ impl Run {
                         flow = into.describe(&prepared.columns)?;
                     }
                 }
+                if let (Message::Row(row), Some(prepared)) = (message, &*prepared)
+                    && !prepared.fits(row)
+                {
+                    cache.types().forget_since(prepared.own.generation);
+                }
                 if let Message::Complete(tag) = message {
                     cache.did(tag.as_bytes());
                 }
@@ -277,20 +289,32 @@ impl Run {
             State::Running(Some(prepared)) if self.trouble.is_some() => cache.invalidate(sql, types, &prepared),
             State::Asking(question) => {
                 let Some(ready) = ready else { return Ok(false) };
+                let asked = &question.prepared.own.all;
                 match question.error {
+                    None if question.answer.is_too_large() => self.learned = Some(cache.types().without(asked)),
                     None => {
-                        cache.types().learn(&question.types, &question.answer);
-                        if !question.answer.has(&question.types) && !self.tried {
+                        self.learned = Some(cache.types().learn(asked, &question.answer));
+                        if !question.answer.has(asked) && !self.renewed {
                             // One is gone, and perhaps there is another of its name: what was prepared with the old one is
                             // prepared anew.
                             cache.invalidate(sql, types, &question.prepared);
-                            (self.tried, self.asked) = (true, false);
+                            (self.renewed, self.asked) = (true, false);
                             return Ok(true);
                         }
                     }
-                    // It is like PostgreSQL, but has other catalogues: values travel as text there.
-                    Some(error) if ready == Transaction::Idle && is_about_catalogues(&error) => cache.types().give_up(),
-                    Some(error) => return Err(error),
+                    Some(error) => {
+                        let mut learned = cache.types().without(asked);
+                        match Hindrance::of(&error) {
+                            Hindrance::Catalogues => cache.types().give_up(),
+                            Hindrance::Types => cache.types().remember_all(&learned),
+                            Hindrance::Passing | Hindrance::Cancelled => learned.generation = None,
+                        }
+                        // A transaction has ended with it.
+                        if ready != Transaction::Idle || Hindrance::of(&error) == Hindrance::Cancelled {
+                            return Err(error);
+                        }
+                        self.learned = Some(learned);
+                    }
                 }
                 self.state = State::Ready(question.prepared);
             }
@@ -329,10 +353,29 @@ impl fmt::Debug for Run {
     }
 }
 
-/// Whether an error says that there is nothing like what was asked for: class 42 ("Syntax Error or Access Rule Violation"),
-/// and 0A.
-fn is_about_catalogues(error: &ServerError) -> bool {
-    ["42", "0A"].iter().any(|class| error.code().starts_with(class))
+/// Why the catalogues could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hindrance {
+    /// There is nothing like them, or we may not read it: class 42 ("Syntax Error or Access Rule Violation"), and 0A. It
+    /// may be something that is like PostgreSQL.
+    Catalogues,
+    /// What they have of these types cannot be said, such as a name in another encoding: class 22 ("Data Exception").
+    Types,
+    /// Somebody wanted it to end: class 57 ("Operator Intervention").
+    Cancelled,
+    /// The next time it may be over.
+    Passing,
+}
+
+impl Hindrance {
+    fn of(error: &ServerError) -> Self {
+        match error.code().get(..2) {
+            Some("42" | "0A") => Hindrance::Catalogues,
+            Some("22") => Hindrance::Types,
+            Some("57") => Hindrance::Cancelled,
+            _ => Hindrance::Passing,
+        }
+    }
 }
 
 /// Whether an error is about the statement that was prepared, by the functions that say it: statements themselves can fail

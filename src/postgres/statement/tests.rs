@@ -295,6 +295,101 @@ fn a_value_that_does_not_fit_what_is_known_of_its_type_has_it_looked_up_once_mor
     assert_eq!(said.to_string(), "the value of $1 cannot be sent as mood");
 }
 
+/// The catalogues have enums of these numbers, called by them.
+fn enums(oids: &[u32]) -> Vec<Vec<u8>> {
+    let mut answer = catalogues("{a}");
+    let row = |oid: &u32| {
+        let oid = oid.to_string();
+        let fields = [&oid, &oid, "public", "e", "0", "t", "{a}", "{}", "{}"];
+        row(&fields.map(|field| Some(field.as_bytes())))
+    };
+    answer.splice(1..2, oids.iter().map(row));
+    answer
+}
+
+/// Parse and Describe are answered: no parameters, and columns of these types.
+fn columns(oids: &[u32]) -> Vec<Vec<u8>> {
+    let columns: Vec<_> = oids.iter().map(|oid| ("a", *oid, 0)).collect();
+    vec![message(b'1', b""), message(b't', &[0, 0]), described(&columns), ready(b'I')]
+}
+
+#[test]
+fn a_statement_has_the_types_that_it_was_told_whatever_is_forgotten_meanwhile() {
+    let types = |results: &Results| -> Vec<String> {
+        results.sets()[0].columns().iter().map(|it| format!("{} {:?}", it.type_().name(), it.type_().kind())).collect()
+    };
+    let values =
+        |count: usize| vec![message(b'2', b""), row(&vec![Some(&b"a"[..]); count]), complete("SELECT 1"), ready(b'I')];
+    let expected = |oids: &[u32]| -> Vec<String> { oids.iter().map(|oid| format!("{oid} Enum([\"a\"])")).collect() };
+    // All that can be remembered, and one of those with one more.
+    let mut stage = Stage::new(8);
+    let all: Vec<u32> = (100_000..101_023).collect();
+    stage.run(&db().execute("all", ()), &[&columns(&all), &enums(&all), &values(all.len())]);
+    let some = [100_000, 102_000, 102_001];
+    for (at, exchanges) in [(0, &[columns(&some), enums(&some), values(3)][..]), (1, &[values(3)])] {
+        let exchanges: Vec<_> = exchanges.iter().map(Vec::as_slice).collect();
+        let (sent, it) = stage.run(&db().execute("some", ()), &exchanges);
+        assert_eq!(types(&it), expected(&some), "{at}: {sent:?}");
+    }
+    // More than can be remembered.
+    let all: Vec<u32> = (100_000..102_000).collect();
+    for exchanges in [&[columns(&all), enums(&all), values(all.len())][..], &[values(all.len())]] {
+        let exchanges: Vec<_> = exchanges.iter().map(Vec::as_slice).collect();
+        let (sent, it) = stage.run(&db().execute("more", ()), &exchanges);
+        assert_eq!(types(&it), expected(&all), "{sent:?}");
+    }
+    // Another connection alters something between the answer and the statement.
+    let mut stage = Stage::new(8);
+    let (statement, mut into) = (db().execute("a", ()), Collected::new(1 << 20));
+    let mut run = statement.run();
+    stage.step(&mut run, &mut into, &columns(&some));
+    stage.step(&mut run, &mut into, &enums(&some));
+    stage.cache.types().forget();
+    let (sent, then) = stage.step(&mut run, &mut into, &values(3));
+    assert_eq!((&*sent, then, types(&into.take())), ("BES", Then::Done, expected(&some)));
+    let (sent, _) = stage.run(&statement, &[&enums(&some), &values(3)]);
+    assert_eq!(sent, ["Q", "BES"], "what it was told then is not so any more");
+}
+
+#[test]
+fn a_type_that_is_gone_leaves_the_statement_its_other_try() {
+    let mut stage = Stage::new(8);
+    let elsewhere = [error("26000", "FetchPreparedStatement"), ready(b'I')];
+    let alone = [vec![message(b'1', b"")], happy()].concat();
+    let closed = [vec![message(b'3', b"")], columns(&[99_999, 23])].concat();
+    let answers: [&[Vec<u8>]; 6] =
+        [&columns(&[100_000]), &enums(&[]), &closed, &catalogues("{happy}"), &elsewhere, &columns(&[99_999, 23])];
+    let (sent, it) = stage.run(&db().execute("a", ()), &[&answers[..], &[&alone]].concat());
+    assert_eq!((sent.concat(), it.error()), ("PDSQCPDSQBESPDSPBES".to_owned(), None), "behind a pooler");
+}
+
+#[test]
+fn rows_that_are_not_as_they_were_looked_up_have_that_done_again() {
+    let mut stage = Stage::new(8);
+    let statement = db().execute("a", ("happy",));
+    let (sent, _) = stage.run(&statement, &[&moody(), &catalogues("{sad}"), &happy()]);
+    assert_eq!(sent, ["PDS", "Q", "BES"], "it has no such label");
+    let (sent, _) = stage.run(&statement, &[&catalogues("{sad,happy}"), &happy()]);
+    assert_eq!(sent, ["Q", "BES"]);
+    let (sent, _) = stage.run(&statement, &[&happy()]);
+    assert_eq!(sent, ["BES"], "and now it has");
+    // Two are on their way when the first row comes: what was learned since is not forgotten for the second.
+    let generation = stage.cache.types().generation();
+    let calm = [message(b'2', b""), row(&[Some(b"calm"), Some(&[0, 0, 0, 1])]), complete("SELECT 1"), ready(b'I')];
+    let (mut first, mut second, mut into) = (statement.run(), statement.run(), Collected::new(1 << 20));
+    for run in [&mut first, &mut second] {
+        run.send(&mut stage.cache, |request| stage.line.send(request)).unwrap();
+    }
+    for run in [&mut first, &mut second] {
+        let cache = &mut stage.cache;
+        stage.line.answer(&calm.concat(), |message| {
+            let done = matches!(message, Message::Ready(_));
+            run.message(&message, done, cache, &mut into).unwrap();
+        });
+        assert_eq!(stage.cache.types().generation(), generation + 1);
+    }
+}
+
 #[test]
 fn what_is_altered_is_looked_up_again() {
     let mut stage = Stage::new(8);
@@ -327,12 +422,50 @@ fn a_look_up_that_fails_is_the_statements_own_failure_or_leaves_it_to_text() {
         let (sent, _) = stage.run(&statement, &[&catalogues("{happy}"), &happy()]);
         assert_eq!(sent, ["Q", "BES"], "the next one asks again");
     }
+    for (why, code, again) in [
+        ("it has no such catalogues", "42P01", [false, false]),
+        ("a label is in another encoding", "22021", [false, true]),
+        ("somebody has locked them", "55P03", [true, true]),
+    ] {
+        for state in *b"IE" {
+            let mut stage = Stage::new(8);
+            let no = [error(code, "other"), ready(state)];
+            let (sent, it) = if state == b'I' {
+                stage.run(&statement, &[&moody(), &no, &happy()])
+            } else {
+                stage.run(&statement, &[&moody(), &no])
+            };
+            let expected = if state == b'I' { ("PDSQBES", None) } else { ("PDSQ", Some(code)) };
+            assert_eq!((&*sent.concat(), it.error().map(|error| error.code())), expected, "{why}");
+            if state == b'I' {
+                assert_eq!(it.rows().next().unwrap().get::<String>("mood"), "happy");
+            }
+            for (sql, oid, asks) in [("a", 99_999, again[0]), ("b", 99_999, again[0]), ("c", 100_000, again[1])] {
+                let answers = [columns(&[oid, 23]), enums(&[oid]), happy()];
+                let answers: Vec<_> = answers.iter().map(Vec::as_slice).collect();
+                let answers = [&answers[..usize::from(sql != "a")], &answers[1..][..usize::from(asks)], &answers[2..]];
+                let statement = if sql == "a" { statement.clone() } else { db().execute(sql, ()) };
+                let (sent, _) = stage.run(&statement, &answers.concat());
+                assert_eq!(sent.concat().contains('Q'), asks, "{why}: {sql} in {}", char::from(state));
+            }
+        }
+    }
+}
+
+#[test]
+fn types_of_which_too_much_is_said_are_text_for_their_statement() {
     let mut stage = Stage::new(8);
-    let (sent, it) = stage.run(&statement, &[&moody(), &[error("42P01", "parserOpenTable"), ready(b'I')], &happy()]);
-    assert_eq!((sent.concat(), it.error()), ("PDSQBES".to_owned(), None), "it has no such catalogues");
+    let statement = db().execute("a", ("happy",));
+    let mut answer = catalogues(&format!("{{{}}}", "x".repeat(60_000)));
+    let row = answer[1].clone();
+    answer.splice(1..2, std::iter::repeat_n(row, 100));
+    let (sent, it) = stage.run(&statement, &[&moody(), &answer, &happy()]);
+    assert_eq!((sent.concat(), it.error()), ("PDSQBES".to_owned(), None), "six megabytes of labels");
     assert_eq!(it.rows().next().unwrap().get::<String>("mood"), "happy");
-    let (sent, _) = stage.run(&db().execute("b", ("happy",)), &[&moody(), &happy()]);
-    assert_eq!(sent, ["PDS", "BES"], "it is not asked again");
+    let (sent, _) = stage.run(&statement, &[&happy()]);
+    assert_eq!(sent, ["BES"], "it would be as much again");
+    let (sent, _) = stage.run(&db().execute("b", ("happy",)), &[&moody(), &catalogues("{happy}"), &happy()]);
+    assert_eq!(sent, ["PDS", "Q", "BES"], "for another one there may be less");
 }
 
 #[test]
@@ -359,7 +492,9 @@ fn a_server_that_says_too_much_of_types_or_says_it_wrongly_is_not_believed() {
     };
     assert!(ends(catalogues("{happy}"), 1_000).contains("None"), "a thousand types are many, and no attack");
     let large = ends(catalogues(&format!("{{{}}}", "x".repeat(60_000))), 100);
-    assert!(large.contains("bytes of type catalogues"), "six megabytes of labels: {large}");
+    assert!(large.contains("None"), "six megabytes of labels are not kept, but that is no reason to fail: {large}");
+    let endless = ends(catalogues(&format!("{{{}}}", "x".repeat(60_000))), 1_200);
+    assert!(endless.contains("bytes of type catalogues"), "72 megabytes of labels: {endless}");
     let wrong = ends(catalogues("happy"), 1);
     assert!(wrong.contains("Format"), "labels that are no array: {wrong}");
 }
@@ -427,4 +562,21 @@ fn what_is_wrong_with_a_statement_is_told_when_it_is_sent() {
     assert_eq!(**it.settings(), **db().settings(), "connections are shared by equal settings");
     let shown = format!("{:?}", db().execute("SELECT 'hunter2'", ("hunter2",)));
     assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn what_is_known_of_a_statement_is_not_put_together_again_for_each_send() {
+    let mut stage = Stage::new(8);
+    // Of its parameter nothing is known, and nobody asks: it is text.
+    let described = [message(b'1', b""), moody().remove(1), message(b'n', b""), ready(b'I')];
+    let done = [message(b'2', b""), complete("INSERT 0 1"), ready(b'I')];
+    let statement = db().execute("a", ("sad",));
+    stage.run(&statement, &[&described, &done]);
+    let types = Arc::default();
+    let before = stage.cache.find(&statement.sql, &types).expect("it is prepared");
+    stage.run(&statement, &[&done]);
+    let after = stage.cache.find(&statement.sql, &types).expect("it still is");
+    assert!(Arc::ptr_eq(&before, &after), "it was put together for one that knows no more");
+    let same = stage.cache.with_types(&statement.sql, &types, after.clone(), None);
+    assert!(Arc::ptr_eq(&same, &after));
 }

@@ -108,9 +108,10 @@ fn what_users_made_is_as_the_server_writes_it() {
     let raw = record(&[(99_999, Some(&[0, 0, 0, 7])), (25, None), (25, Some(b"")), (25, Some(b"x \"\\"))]);
     assert_eq!(shown(pair.clone(), &raw).as_deref(), Some(r#"(7,,"","x ""\\")"#));
     assert_eq!(shown(pair.clone(), &raw[..raw.len() - 1]), None, "its last field ends early");
-    assert_eq!(shown(pair.clone(), &record(&[(23, None)])), None, "it has other fields than it had");
-    let other = record(&[(99_999, None), (25, None), (25, None), (23, None)]);
-    assert_eq!(shown(pair, &other), None, "a field has another type than it had");
+    let other = record(&[(23, Some(&[0, 0, 0, 7])), (25, None), (25, None), (25, None), (16, Some(&[1]))]);
+    assert_eq!(shown(pair.clone(), &other).as_deref(), Some("(7,,,,t)"), "it says itself what it is made of now");
+    let other = record(&[(99_998, Some(b"sad")), (25, None), (25, None), (25, None)]);
+    assert_eq!(shown(pair, &other), None, "a field has a type that nobody knows");
     let ranges = own("ranges", Kind::Multirange(Type::INT4));
     let range = |from: u8, to: u8| [&[2][..], &values(&[Some(&[0, 0, 0, from]), Some(&[0, 0, 0, to])])].concat();
     let two = [&2_i32.to_be_bytes()[..], &values(&[Some(&range(1, 2)), Some(&range(5, 6))])].concat();
@@ -140,6 +141,67 @@ fn arrays_are_no_deeper_than_those_of_the_server() {
     for (said, dimensions) in [(7, 7), (100_000, 100_000), (i32::MAX, 6)] {
         assert_eq!(shown(Type::INT4_ARRAY, &deep(said, dimensions)), None, "{said} dimensions were said");
     }
+}
+
+#[test]
+fn what_changed_since_it_was_looked_up_shows_in_values() {
+    let mood = own("mood", Kind::Enum(vec!["happy".into(), "sad".into()]));
+    assert!(fits(&mood, b"sad") && !fits(&mood, b"calm"));
+    let long = own("long", Kind::Enum((0..1_000).map(|at| at.to_string()).collect()));
+    assert!(is_judged(&mood) && !is_judged(&long) && fits(&long, b"calm"), "each would cost a thousand comparisons");
+    let moods = own("_mood", Kind::Array(own("dom", Kind::Domain(mood.clone()))));
+    let array = |labels: &[Option<&[u8]>]| {
+        [[1, 0, 99_999, labels.len() as i32, 1].map(i32::to_be_bytes).concat(), values(labels)].concat()
+    };
+    let (known, new) = (array(&[Some(b"sad"), None]), array(&[Some(b"sad"), Some(b"calm")]));
+    assert!(is_judged(&moods) && fits(&moods, &known) && !fits(&moods, &new));
+    assert!(fits(&moods, &[0; 12]), "an array of nothing");
+    let fields = [Field::new("a".into(), Type::INT4), Field::new("b".into(), moods)];
+    let pair = own("pair", Kind::Composite(fields.to_vec()));
+    let (a, b) = ((23, Some(&[0, 0, 0, 7][..])), (99_999, Some(&known[..])));
+    assert!(is_judged(&pair) && fits(&pair, &record(&[a, b])) && fits(&pair, &record(&[(23, None), (99_999, None)])));
+    for (what, other) in [
+        ("a field more", record(&[a, b, a])),
+        ("one less", record(&[a])),
+        ("another order", record(&[b, a])),
+        ("a new label in an array", record(&[a, (99_999, Some(&new))])),
+        ("one that ends early", record(&[a, b])[..20].to_vec()),
+    ] {
+        assert!(!fits(&pair, &other), "{what}");
+        let pairs = own("_pair", Kind::Array(pair.clone()));
+        assert!(!fits(&pairs, &array(&[Some(&record(&[a, b])), Some(&other)])), "{what}, in an array");
+    }
+    assert!(!is_judged(&Type::INT4_ARRAY) && fits(&Type::INT4, b"?"), "what is built in stays as it is");
+}
+
+/// LIMITS, "all": what is much larger than what came.
+#[test]
+fn words_are_no_more_than_a_multiple_of_what_came() {
+    let nested = |depth: usize| {
+        let (mut type_, mut raw) = (Type::TEXT, b"\"".to_vec());
+        for _ in 0..depth {
+            raw = record(&[(type_.oid(), Some(&raw))]);
+            type_ = own("level", Kind::Composite(vec![Field::new("a".into(), type_)]));
+        }
+        (shown(type_, &raw), raw.len())
+    };
+    assert_eq!(nested(1).0.as_deref(), Some(r#"("""")"#), "a quote");
+    for depth in [2, 4, 8, 12] {
+        let words = nested(depth).0.unwrap_or_else(|| panic!("a row in a row in a row, {depth} deep"));
+        assert!(words.len() >= 2 << depth, "quotes are doubled at each level");
+    }
+    for depth in [20, 30, 60] {
+        let (words, came) = nested(depth);
+        assert_eq!(words, None, "{came} bytes would be 2^{depth} quotes");
+    }
+    // The largest number has few bytes, too.
+    let number = [1_i16, 32_767, 0, 0, 9].map(i16::to_be_bytes).concat();
+    let many = |count: i32| {
+        let value = values(&[Some(&number)]).repeat(count as usize);
+        shown(Type::NUMERIC_ARRAY, &[[1, 0, 1_700, count, 1].map(i32::to_be_bytes).concat(), value].concat())
+    };
+    assert!(many(1).is_some());
+    assert_eq!(many(100_000), None, "13 gigabytes of zeros");
 }
 
 #[test]
@@ -175,6 +237,7 @@ fn whatever_bytes_come_there_is_no_panic() {
             let raw: Vec<u8> = (0..length).map(|_| byte(next())).collect();
             let mut out = String::new();
             written += usize::from(write(type_, &raw, &mut out).is_some());
+            let _ = fits(type_, &raw);
             let text = String::from_utf8_lossy(&raw);
             let _ = crate::postgres::binary::write(type_, &text, &mut Vec::new());
             let _ = crate::postgres::binary::write(type_, &out, &mut Vec::new());
