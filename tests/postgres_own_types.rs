@@ -530,6 +530,10 @@ fn row(fields: &[Option<&str>]) -> Vec<u8> {
 /// What becomes of a statement with a type that nobody knows, at a server that says this when it is asked for it, and hangs up
 /// then.
 fn told_of_types(answer: Vec<u8>) -> Outcome {
+    told_of_types_by(Client::new().unwrap(), answer)
+}
+
+fn told_of_types_by(mut client: Client, answer: Vec<u8>) -> Outcome {
     let peer = Peer::start(move |conn| {
         read(conn, false)?;
         conn.send(HELLO)?;
@@ -541,7 +545,6 @@ fn told_of_types(answer: Vec<u8>) -> Outcome {
         assert_eq!(read(conn, true)?, b'Q', "the question for the type");
         conn.send(&answer)
     });
-    let mut client = Client::new().unwrap();
     let db = Postgres::at(&peer.address().to_string(), "d").user("u", "hunter2").ssl_mode(SslMode::Disable);
     let session = client.open(&db).unwrap();
     session.send(db.execute("SELECT it", ())).unwrap();
@@ -574,6 +577,10 @@ fn a_server_that_says_nonsense_of_types_is_left() {
             assert_eq!(error.kind(), kind, "{what}: {error}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{what}: {error:?}");
         }
+        // What it takes is counted with what all answers take: 20 kilobytes of labels here.
+        let client = Client::builder().buffer_limit(256 << 10).build().unwrap();
+        let many = told_of_types_by(client, behind(one(&format!("{{a{}}}", ",a".repeat(9_999)))));
+        assert_eq!(many.error().map(Error::kind), Some(ErrorKind::TooLarge), "{many}");
         let fatal = told_of_types(error("SFATAL VFATAL C57P01"));
         let results = fatal.response().unwrap_or_else(|| panic!("{fatal}")).results().unwrap();
         assert_eq!(results.error().unwrap().code(), sqlstate::ADMIN_SHUTDOWN);

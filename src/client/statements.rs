@@ -152,12 +152,12 @@ impl Core {
         }
         let (before, own, stopped) = (into.size(), run.is_preparing(), exchange.stopped);
         let then = run.message(&message, done, &mut server.statements, into);
-        let more = into.size().saturating_sub(before);
+        let after = into.size();
         // What the catalogues say is not what was asked for.
         exchange.collected.received += if own { 0 } else { bytes(&message) };
         exchange.tell_progress();
         // It is there already, and is taken off again with the exchange.
-        self.buffered += more;
+        self.buffered = self.buffered.saturating_sub(before) + after;
         if let Err(flow) = self.fits(at, id, 0, 0) {
             return flow;
         }

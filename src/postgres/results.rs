@@ -205,17 +205,24 @@ pub(crate) struct Collected {
     /// Bytes that it holds, and may hold.
     size: usize,
     limit: usize,
+    /// Bytes that are held on the way to it.
+    aside: usize,
 }
 
 impl Collected {
     /// Keeps everything, up to so many bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { results: Results::default(), open: false, taker: None, size: 0, limit }
+        Self { results: Results::default(), open: false, taker: None, size: 0, limit, aside: 0 }
     }
 
     /// Memory that it holds, in bytes.
     pub(crate) fn size(&self) -> usize {
-        self.size
+        self.size + self.aside
+    }
+
+    /// So many bytes are held on the way to it that are no part of it, and are not limited as that is.
+    pub(super) fn set_aside(&mut self, bytes: usize) {
+        self.aside = bytes;
     }
 
     /// Something came of it.

@@ -12,8 +12,10 @@ use crate::postgres::{Column, Row, text};
 use crate::protocols::postgres::{self as wire, Violation};
 use crate::protocols::{Error, Limit};
 
-/// Bytes that are kept of the catalogues at once: with more, values are text. The longest enums come to some hundred thousand.
+/// Bytes of memory that are taken by what is kept of the catalogues at once: with more, values are text. The longest enums come to some hundred thousand.
 const BYTES: usize = 4 << 20;
+/// What each label and each name of a field takes besides its bytes, with what is put around them: a server says `a,a,a,…`.
+const PIECE: usize = size_of::<String>() + 32;
 /// Bytes that are read of them: one that does not end is left.
 const ENDLESS: usize = 64 << 20;
 /// How deep types may be made of others, whichever of them was asked for.
@@ -76,6 +78,8 @@ pub(in crate::postgres) fn question(oids: &[u32]) -> String {
 pub(in crate::postgres) struct Catalogue {
     columns: Arc<[Column]>,
     entries: HashMap<u32, Entry>,
+    /// Bytes that came, and those that it takes.
+    read: usize,
     size: usize,
 }
 
@@ -92,6 +96,8 @@ struct Entry {
     is_binary: bool,
     labels: Vec<String>,
     fields: Vec<(String, u32)>,
+    /// Bytes that it takes.
+    size: usize,
 }
 
 impl Catalogue {
@@ -101,10 +107,15 @@ impl Catalogue {
 
     /// The next type.
     pub(in crate::postgres) fn push(&mut self, row: &wire::Row<'_>) -> Result<(), Error> {
-        self.size += row.as_bytes().len() + size_of::<Entry>();
-        if self.size > ENDLESS {
+        let bytes = row.as_bytes();
+        self.read += bytes.len();
+        if self.read > ENDLESS {
             return Err(Error::TooLarge(Limit { what: "bytes of type catalogues", value: ENDLESS as u64 }));
         }
+        // Before they are taken: no array has more than its commas.
+        let pieces = bytes.iter().filter(|byte| **byte == b',').count() + 2;
+        let size = bytes.len() + pieces * PIECE + size_of::<Entry>() + size_of::<Own>();
+        self.size = self.size.saturating_add(size);
         if self.is_too_large() {
             self.entries = HashMap::new();
             return Ok(());
@@ -112,7 +123,7 @@ impl Catalogue {
         if self.columns.len() != usize::from(row.count()) {
             return Err(Violation::Row.into());
         }
-        let (oid, entry) = read(&Row::new(&self.columns, row.as_bytes())).ok_or(Error::from(Violation::Format))?;
+        let (oid, entry) = read(&Row::new(&self.columns, bytes), size).ok_or(Error::from(Violation::Format))?;
         self.entries.insert(oid, entry);
         Ok(())
     }
@@ -127,15 +138,15 @@ impl Catalogue {
         oids.iter().all(|oid| self.entries.contains_key(oid))
     }
 
-    /// Bytes that came of it.
-    pub(super) fn size(&self) -> usize {
-        self.size
+    /// Bytes that are taken by what is kept of it.
+    pub(in crate::postgres) fn size(&self) -> usize {
+        if self.is_too_large() { 0 } else { self.size }
     }
 
     /// Those that were asked for, and what they are made of. One that is not there has but its number. `binary`: names of
     /// types that are wanted in binary.
-    pub(super) fn build(&self, asked: &[u32], binary: &[String]) -> HashMap<u32, Own> {
-        let mut building = Building { catalogue: self, binary, built: HashMap::new() };
+    pub(super) fn build(self, asked: &[u32], binary: &[String]) -> HashMap<u32, Own> {
+        let mut building = Building { entries: self.entries, binary, built: HashMap::new() };
         for oid in asked {
             building.one(*oid, DEPTH);
         }
@@ -145,7 +156,8 @@ impl Catalogue {
 
 /// Types on their way out of the catalogues.
 struct Building<'a> {
-    catalogue: &'a Catalogue,
+    /// Those that were not built yet: some are large, and are not copied.
+    entries: HashMap<u32, Entry>,
     binary: &'a [String],
     built: HashMap<u32, Own>,
 }
@@ -159,7 +171,7 @@ impl Building<'_> {
         if depth == 0 {
             return Own { height: DEPTH, ..Own::unknown(oid) };
         }
-        let Some(entry) = self.catalogue.entries.get(&oid) else {
+        let Some(entry) = self.entries.remove(&oid) else {
             self.built.insert(oid, Own::unknown(oid));
             return Own::unknown(oid);
         };
@@ -170,25 +182,25 @@ impl Building<'_> {
         own
     }
 
-    fn made(&mut self, oid: u32, entry: &Entry, depth: u32) -> Own {
-        let (mut parts, mut height, mut written) = (1_u32, 1, true);
+    fn made(&mut self, oid: u32, entry: Entry, depth: u32) -> Own {
+        let (mut parts, mut height, mut size, mut written) = (1_u32, 1, entry.size, true);
         let mut part = |oid: u32| {
             let own = self.one(oid, depth - 1);
             parts = parts.saturating_add(own.parts);
             height = height.max(own.height + 1);
+            size = size.saturating_add(own.size);
             written &= own.written;
             own.type_
         };
         let kind = match (entry.sort, entry.part) {
-            (b'e', _) => Kind::Enum(entry.labels.clone()),
+            (b'e', _) => Kind::Enum(entry.labels),
             (b'p', _) => Kind::Pseudo,
             (b'd', Some(base)) => Kind::Domain(part(base)),
             (b'r', Some(of)) => Kind::Range(part(of)),
             (b'm', Some(of)) => Kind::Multirange(part(of)),
             (b'b', Some(member)) => Kind::Array(part(member)),
             (b'c', _) => {
-                let field = |(name, oid): &(String, u32)| Field::new(name.clone(), part(*oid));
-                Kind::Composite(entry.fields.iter().map(field).collect())
+                Kind::Composite(entry.fields.into_iter().map(|(name, oid)| Field::new(name, part(oid))).collect())
             }
             // Without a binary format there is nothing that a type of Rust could read.
             (b'b', None) if entry.is_binary => Kind::Simple,
@@ -202,14 +214,15 @@ impl Building<'_> {
             return Own::unknown(oid);
         }
         let simple = matches!(kind, Kind::Simple | Kind::Pseudo);
-        let type_ = Type::new(entry.name.clone(), oid, kind, entry.schema.clone());
+        let type_ = Type::new(entry.name, oid, kind, entry.schema);
         // Of others it is known already: some are large.
-        let written = if simple { text::is_written(&type_) || self.binary.contains(&entry.name) } else { written };
-        Own { type_, written, parts, height }
+        let is_wanted = || self.binary.iter().any(|name| name == type_.name());
+        let written = if simple { text::is_written(&type_) || is_wanted() } else { written };
+        Own { type_, written, parts, height, size }
     }
 }
 
-fn read(row: &Row<'_>) -> Option<(u32, Entry)> {
+fn read(row: &Row<'_>, size: usize) -> Option<(u32, Entry)> {
     let names: Vec<String> = row.try_get(7).ok()?;
     let types: Vec<u32> = row.try_get(8).ok()?;
     let entry = Entry {
@@ -220,6 +233,7 @@ fn read(row: &Row<'_>) -> Option<(u32, Entry)> {
         is_binary: row.try_get(5).ok()?,
         labels: row.try_get(6).ok()?,
         fields: (names.len() == types.len()).then(|| names.into_iter().zip(types).collect())?,
+        size,
     };
     Some((row.try_get(0).ok()?, entry))
 }
@@ -231,8 +245,14 @@ impl Catalogue {
         let entry = |&(oid, sort, part, fields): &(u32, u8, Option<u32>, &[u32])| {
             let fields = fields.iter().map(|oid| (format!("f{oid}"), *oid)).collect();
             let (name, schema, labels) = (format!("t{oid}"), String::from("public"), Vec::new());
-            (oid, Entry { name, schema, sort, part, is_binary: true, labels, fields })
+            (oid, Entry { name, schema, sort, part, is_binary: true, labels, fields, size: 0 })
         };
         Self { entries: all.iter().map(entry).collect(), ..Self::default() }
+    }
+
+    /// Each type of which takes so many bytes.
+    pub(super) fn sized(mut self, size: usize) -> Self {
+        self.entries.values_mut().for_each(|entry| entry.size = size);
+        self
     }
 }

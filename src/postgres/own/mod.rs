@@ -13,8 +13,11 @@ use super::text;
 
 /// Types of a database that are remembered. Beyond that all are forgotten, and looked up again when they come.
 const MOST: usize = 1024;
-/// The same in bytes of the catalogues.
+/// The same in bytes of memory. What several are made of counts for each: it is theirs when that is replaced.
 const MOST_BYTES: usize = 16 << 20;
+
+/// Bytes that one takes of which nothing is known.
+const LEAST: usize = 256;
 
 /// A type, and what follows from it.
 #[derive(Clone, Debug)]
@@ -26,18 +29,20 @@ pub(super) struct Own {
     parts: u32,
     /// How many of them are inside of each other.
     height: u32,
+    /// Bytes of memory that all of them take.
+    size: usize,
 }
 
 impl Own {
     /// One of which nothing is known but its number: values travel as text.
     pub(super) fn unknown(oid: u32) -> Self {
-        Self { type_: numbered(oid), written: false, parts: 1, height: 1 }
+        Self { type_: numbered(oid), written: false, parts: 1, height: 1, size: LEAST }
     }
 
     fn built_in(oid: u32) -> Option<Self> {
         let type_ = Type::from_oid(oid)?;
         let written = text::is_written(&type_);
-        Some(Self { type_, written, parts: 1, height: 1 })
+        Some(Self { type_, written, parts: 1, height: 1, size: 0 })
     }
 }
 
@@ -91,7 +96,7 @@ impl Learned {
 #[derive(Debug, Default)]
 struct Known {
     types: HashMap<u32, Own>,
-    /// Bytes of the catalogues that they came to.
+    /// Bytes that they take.
     bytes: usize,
     /// How often they were forgotten.
     generation: u64,
@@ -105,6 +110,20 @@ impl Known {
     fn clear(&mut self) {
         self.types.clear();
         self.bytes = 0;
+    }
+
+    /// With these, or with these alone where there is no room for all.
+    fn extend(&mut self, built: HashMap<u32, Own>) {
+        let bytes: usize = built.values().map(|own| own.size).fold(0, usize::saturating_add);
+        let before: Vec<&Own> = built.keys().filter_map(|oid| self.types.get(oid)).collect();
+        let count = self.types.len() - before.len() + built.len();
+        let replaced = before.iter().map(|own| own.size).fold(0, usize::saturating_add);
+        self.bytes = self.bytes.saturating_sub(replaced).saturating_add(bytes);
+        if count > MOST || self.bytes > MOST_BYTES {
+            self.types.clear();
+            self.bytes = bytes;
+        }
+        self.types.extend(built.into_iter().take(MOST));
     }
 }
 
@@ -146,7 +165,7 @@ impl OwnTypes {
     }
 
     /// What the catalogues said when they were asked for these, for who asked.
-    pub(super) fn learn(&self, asked: &[u32], catalogue: &Catalogue) -> Learned {
+    pub(super) fn learn(&self, asked: &[u32], catalogue: Catalogue) -> Learned {
         let binary = self.known().binary.clone();
         let mut built = catalogue.build(asked, &binary);
         let types: HashMap<_, _> = asked.iter().filter_map(|oid| Some((*oid, built.get(oid)?.clone()))).collect();
@@ -156,11 +175,7 @@ impl OwnTypes {
         let mut known = self.known();
         // What replaces something is another generation, so that nobody goes on with that.
         known.generation += u64::from(built.keys().any(|oid| known.types.contains_key(oid)));
-        if known.types.len() + built.len() > MOST || known.bytes + catalogue.size() > MOST_BYTES {
-            known.clear();
-        }
-        known.types.extend(built.into_iter().take(MOST));
-        known.bytes += catalogue.size();
+        known.extend(built);
         Learned { types, generation: Some(known.generation) }
     }
 
@@ -174,8 +189,7 @@ impl OwnTypes {
     /// Nobody else needs to ask for them.
     pub(super) fn remember_all(&self, learned: &Learned) {
         let mut known = self.known();
-        let room = MOST.saturating_sub(known.types.len());
-        known.types.extend(learned.types.iter().take(room).map(|(oid, own)| (*oid, own.clone())));
+        known.extend(learned.types.clone());
     }
 
     /// Some of it is not so any more.

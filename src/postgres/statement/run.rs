@@ -204,12 +204,15 @@ impl Run {
                 };
                 *described = Some(Prepared::new(std::mem::take(name), types, columns).into());
             }
-            (State::Asking(question), _) if !(done && matches!(message, Message::Error(_))) => match message {
-                Message::RowDescription(described) => question.answer.describe(columns(described)),
-                Message::Row(row) => question.answer.push(row)?,
-                Message::Error(error) => question.error = Some(ServerError::new(*error)),
-                _ => {}
-            },
+            (State::Asking(question), _) if !(done && matches!(message, Message::Error(_))) => {
+                match message {
+                    Message::RowDescription(described) => question.answer.describe(columns(described)),
+                    Message::Row(row) => question.answer.push(row)?,
+                    Message::Error(error) => question.error = Some(ServerError::new(*error)),
+                    _ => {}
+                }
+                into.set_aside(question.answer.size());
+            }
             (_, Message::Error(error)) => {
                 // After a fatal one there is no connection to try on.
                 let again = !self.tried && !self.begun && !done;
@@ -247,6 +250,7 @@ impl Run {
         if !done {
             return Ok(Then::More(flow));
         }
+        into.set_aside(0);
         let ready = match message {
             Message::Ready(transaction) => Some(*transaction),
             _ => None,
@@ -289,15 +293,17 @@ impl Run {
             State::Running(Some(prepared)) if self.trouble.is_some() => cache.invalidate(sql, types, &prepared),
             State::Asking(question) => {
                 let Some(ready) = ready else { return Ok(false) };
-                let asked = &question.prepared.own.all;
-                match question.error {
-                    None if question.answer.is_too_large() => self.learned = Some(cache.types().without(asked)),
+                let Question { prepared, answer, error } = *question;
+                let asked = &prepared.own.all;
+                match error {
+                    None if answer.is_too_large() => self.learned = Some(cache.types().without(asked)),
                     None => {
-                        self.learned = Some(cache.types().learn(asked, &question.answer));
-                        if !question.answer.has(asked) && !self.renewed {
+                        let has_all = answer.has(asked);
+                        self.learned = Some(cache.types().learn(asked, answer));
+                        if !has_all && !self.renewed {
                             // One is gone, and perhaps there is another of its name: what was prepared with the old one is
                             // prepared anew.
-                            cache.invalidate(sql, types, &question.prepared);
+                            cache.invalidate(sql, types, &prepared);
                             (self.renewed, self.asked) = (true, false);
                             return Ok(true);
                         }
@@ -316,7 +322,7 @@ impl Run {
                         self.learned = Some(learned);
                     }
                 }
-                self.state = State::Ready(question.prepared);
+                self.state = State::Ready(prepared);
             }
             _ => {}
         }

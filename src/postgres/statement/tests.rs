@@ -453,6 +453,29 @@ fn a_look_up_that_fails_is_the_statements_own_failure_or_leaves_it_to_text() {
 }
 
 #[test]
+fn what_is_said_of_types_is_counted_by_the_memory_that_it_takes() {
+    let mut stage = Stage::new(8);
+    let (mut run, mut into) = (db().execute("a", ("happy",)).run(), Collected::new(10_000));
+    stage.step(&mut run, &mut into, &moody());
+    let before = into.size();
+    let labels = |count: usize| catalogues(&format!("{{a{}}}", ",a".repeat(count - 1)));
+    let (_, then) = stage.step(&mut run, &mut into, &labels(50_000)[..2]);
+    assert_eq!(then, Then::More(Flow::Continue), "it is no part of the results, which are limited to 10,000 bytes");
+    let labels_are = 50_000 * (size_of::<String>() + 1);
+    assert!(into.size() - before > labels_are, "{} bytes are held by 50,000 labels", into.size() - before);
+    let cache = &mut stage.cache;
+    stage.line.answer(&labels(1)[2..].concat(), |message| {
+        let done = matches!(message, Message::Ready(_));
+        run.message(&message, done, cache, &mut into).unwrap();
+    });
+    assert_eq!(into.size(), before, "it is known to all, and belongs to none");
+    let mut stage = Stage::new(8);
+    let (_, it) = stage.run(&db().execute("a", ("happy",)), &[&moody(), &labels(100_000), &happy()]);
+    let type_ = it.sets()[0].columns()[0].type_();
+    assert_eq!(type_.name(), "99999", "200 kilobytes of labels that would be megabytes are not kept");
+}
+
+#[test]
 fn types_of_which_too_much_is_said_are_text_for_their_statement() {
     let mut stage = Stage::new(8);
     let statement = db().execute("a", ("happy",));
