@@ -15,7 +15,7 @@ mod memory;
 mod names;
 mod nghttpd;
 mod nginx;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod outcomes;
 mod peer;
 mod pgbouncer;
@@ -41,8 +41,10 @@ pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
 pub(crate) use names::{Asked, NameServer, Nsd, Says};
 pub(crate) use nghttpd::Nghttpd;
 pub(crate) use nginx::Nginx;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) use outcomes::outcomes;
 #[cfg(feature = "redis")]
-pub(crate) use outcomes::{outcomes, values};
+pub(crate) use outcomes::values;
 pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
 pub(crate) use pgbouncer::Pgbouncer;
 pub(crate) use postgres::{PostgresBuilder, PostgresServer, Version as PostgresVersion};

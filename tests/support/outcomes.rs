@@ -15,6 +15,7 @@ pub(crate) fn outcomes(client: &mut Client) -> Vec<Outcome> {
 }
 
 /// The values that servers of Redis answered: every request has one.
+#[cfg(feature = "redis")]
 #[track_caller]
 pub(crate) fn values(client: &mut Client) -> Vec<aquests::redis::Value> {
     outcomes(client)
