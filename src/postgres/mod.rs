@@ -113,7 +113,7 @@
 //! | memory that is taken by what the catalogues say for one statement, in bytes | 4 MiB | none | the longest enums come to some hundred thousand; beyond that it is text |
 //! | bytes of it that are read | 64 MiB | none | as for messages |
 //! | depth of a type, and types that it is made of | 64, 65,536 | none | a column of the server has at most 1,600 in a row; beyond that it is text |
-//! | bytes of text of a value that is made of others | 64 times those that came, and 256 KiB | none | quotes in quotes double at each level; the longest number has 147,456 digits |
+//! | bytes of text of a value that is made of others | 64 times those that came, and 256 KiB | none | quotes in quotes double at each level; the longest number has 147,455 digits |
 //! | types of its own that are remembered of a database | 1,024, or 16 MiB of memory | none | then all are looked up anew |
 //! | servers that are told at once to stop a statement | 64, for 5 s each | none | a storm of timeouts is no attack |
 //! | servers whose keys and certificates are remembered | 1,024 | none | then all are read anew |

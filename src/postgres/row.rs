@@ -241,7 +241,7 @@ impl<'a> Row<'a> {
 
     /// A value as the server writes it; `None` for NULL, for a column that there is not, and for what
     /// [`try_get`](Self::try_get) as a `String` is an error: a value that is not as its type was when that was
-    /// [looked up](super::LookUp), or one of parts whose text is over 64 times its bytes and 256 KiB. Types that nobody here
+    /// [looked up](super::LookUp), or one of parts whose text is longer than 64 times its bytes and 256 KiB. Types that nobody here
     /// can write, and that are [wanted in binary](super::Postgres::binary_types), are hexadecimal.
     pub fn text(&self, index: impl Index) -> Option<Cow<'a, str>> {
         let at = index.find(self.columns)?;

@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Bytes of the words for a value that is made of others: as many for each of its own, and the longest number that there is
-/// (147,456 digits in some bytes).
+/// (147,455 digits in some bytes).
 const TIMES: usize = 64;
 const LONGEST: usize = 256 << 10;
 

@@ -1,5 +1,5 @@
 //! What `pg_type` and its neighbours say of types, and the types that this comes to. A server can say anything: how much is
-//! read, how deep types go, and how much they come to is limited, and one that is made of itself ends there.
+//! read and kept, how deep types go, and how much they come to is limited, and one that is made of itself ends there.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,7 +12,8 @@ use crate::postgres::{Column, Row, text};
 use crate::protocols::postgres::{self as wire, Violation};
 use crate::protocols::{Error, Limit};
 
-/// Bytes of memory that are taken by what is kept of the catalogues at once: with more, values are text. The longest enums come to some hundred thousand.
+/// Bytes of memory that are taken by what is kept of the catalogues at once: with more, values are text. The longest enums
+/// come to some hundred thousand.
 const BYTES: usize = 4 << 20;
 /// What each label and each name of a field takes besides its bytes, with what is put around them: a server says `a,a,a,…`.
 const PIECE: usize = size_of::<String>() + 32;
