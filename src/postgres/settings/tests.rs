@@ -61,6 +61,7 @@ fn what_is_wrong_is_said_without_the_password() {
         ("postgres://u:hunter2@h:0/", "port"),
         ("postgres://u:hunter2@h,i/?port=1,2,3", "as many"),
         ("postgres://u:hunter2/@h", "port"),
+        ("postgres://u:p@hunter2@h/d", "%40"),
         ("postgres://u:hunter2%zz@h/", "percent"),
         ("postgres://u:hunter2%00@h/", "percent"),
         ("postgres://u:hunter2%ff@h/", "UTF-8"),

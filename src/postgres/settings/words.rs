@@ -102,6 +102,10 @@ fn read_url(text: &str) -> Result<Said, Error> {
         } else {
             (host, rest) = rest.split_at(rest.find([':', '/', '?', ',']).unwrap_or(rest.len()));
         }
+        if host.contains('@') {
+            // Not shown: it is a part of the password.
+            return Err(invalid("a second '@' in the URL of PostgreSQL: a password has it as %40"));
+        }
         hosts.push_str(host);
         if let Some(after) = rest.strip_prefix(':') {
             let (port, after) = after.split_at(after.find(['/', '?', ',']).unwrap_or(after.len()));
