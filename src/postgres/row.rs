@@ -214,9 +214,9 @@ impl<'a> Row<'a> {
             };
         }
         // What the users of the server made can always be had as they would read it.
-        let as_text = (!is_binary || !is_built_in(type_.oid())) && T::accepts(&Type::TEXT);
+        let as_text = || (!is_binary || !is_built_in(type_.oid())) && T::accepts(&Type::TEXT);
         match raw {
-            _ if !accepted && !as_text => Err(failed(WrongType::new::<T>(type_.clone()).into())),
+            _ if !accepted && !as_text() => Err(failed(WrongType::new::<T>(type_.clone()).into())),
             None => T::from_sql_null(type_).map_err(|_| failed(WasNull.into())),
             Some(raw) if !accepted && is_binary => {
                 let mut words = String::new();
