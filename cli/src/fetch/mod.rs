@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use aquests::http::Method;
-use aquests::{Client, Form, Part, Request, Target, Url};
+use aquests::{Builder, Client, Form, Part, Request, Target, Url};
 
 use crate::args::FetchArgs;
 use crate::database::Database;
@@ -65,13 +65,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
             builder = builder.connect_to(url.host(), url.port(), &host, port);
         }
     }
-    for known in &args.places.resolve {
-        builder = builder.resolve(&known.host, known.port, known.addresses.iter().copied());
-    }
-    if let Some(servers) = &args.dns_servers {
-        builder = builder.nameservers(servers.iter().copied());
-    }
-    let mut client = builder
+    let mut client = resolving(builder, args)
         .workers(urls.len().min(WORKERS))
         .connect_timeout(args.connect_timeout)
         .tls(tls::settings(&args.tls, None)?)
@@ -165,19 +159,24 @@ fn request(args: &FetchArgs, method: &Method, parts: &Parts, url: &str) -> Reque
     request
 }
 
-/// A client for one database, which may be silent for so long.
-fn client(args: &FetchArgs, url: &Url, silence: Duration) -> Result<Client, Failure> {
-    let mut builder = Client::builder();
-    if let Some((host, port)) = args.places.detour(url.host(), url.port()) {
-        builder = builder.connect_to(url.host(), url.port(), &host, port);
-    }
+/// With what the options say of names.
+fn resolving(mut builder: Builder, args: &FetchArgs) -> Builder {
     for known in &args.places.resolve {
         builder = builder.resolve(&known.host, known.port, known.addresses.iter().copied());
     }
     if let Some(servers) = &args.dns_servers {
         builder = builder.nameservers(servers.iter().copied());
     }
-    let builder = builder.workers(1).connect_timeout(args.connect_timeout);
+    builder
+}
+
+/// A client for one database, which may be silent for so long.
+fn client(args: &FetchArgs, url: &Url, silence: Duration) -> Result<Client, Failure> {
+    let mut builder = Client::builder();
+    if let Some((host, port)) = args.places.detour(url.host(), url.port()) {
+        builder = builder.connect_to(url.host(), url.port(), &host, port);
+    }
+    let builder = resolving(builder, args).workers(1).connect_timeout(args.connect_timeout);
     Ok(builder.tls(tls::settings(&args.tls, None)?).timeout(silence).build()?)
 }
 

@@ -477,9 +477,9 @@ impl Postgres {
     }
 
     /// How many statements each connection keeps prepared: 64 unless set, 0 for none. The one that was not used for the
-    /// longest time is forgotten first. A connection on which a statement that was prepared is not there any more keeps none from
-    /// then on, as behind a pooler that gives each transaction another server: there, 0 saves the first try, and inside a transaction, where
-    /// nothing can be tried again, the statement.
+    /// longest time is forgotten first. A connection on which a statement that was prepared is not there any more keeps
+    /// none from then on, as behind a pooler that gives each transaction another server: there, 0 saves the first try, and
+    /// inside a transaction, where nothing can be tried again, the statement.
     #[must_use]
     pub fn prepared(self, statements: usize) -> Self {
         self.change(|it| it.prepared = statements)
