@@ -65,7 +65,7 @@ impl Listener {
                 Raw::Tcp(stream)
             }
             #[cfg(unix)]
-            Socket::Unix(listener) => Raw::Unix(listener.accept()?.0),
+            Socket::Unix(listener) => Raw::Unix(listener.accept()?.0.into()),
         };
         #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
         let mut transport = Transport::from(raw);

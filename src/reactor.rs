@@ -149,6 +149,8 @@ struct Inner<P> {
     generation: u32,
     start: Instant,
     now: Moment,
+    /// Connections that wait for other readiness than before.
+    changed: Vec<Key>,
     /// Connections driven since the clock was read.
     driven: u32,
 }
@@ -212,6 +214,7 @@ impl<P: Protocol> Reactor<P> {
             generation: 0,
             start: Instant::now(),
             now: Moment::START,
+            changed: Vec::new(),
             driven: 0,
         };
         let events = Events::with_capacity(EVENTS);
@@ -237,6 +240,10 @@ impl<P: Protocol> Reactor<P> {
         let key = self.inner.insert(self.poll.registry(), transport, tag, deadline)?;
         let connection = &mut self.inner.connections[key.index()];
         connection.deadlines.arm(&mut self.inner.alarms, key);
+        if connection.transport.is_unix() {
+            connection.ready.writable = true;
+            self.inner.list(key);
+        }
         Ok(key)
     }
 
@@ -311,6 +318,9 @@ impl<P: Protocol> Reactor<P> {
         }
         while let Some((due, key)) = inner.alarms.pop(inner.now) {
             inner.ring(due, key, handler);
+        }
+        while let Some(key) = inner.changed.pop() {
+            inner.reregister(self.poll.registry(), key, handler);
         }
         Ok(())
     }
@@ -526,6 +536,15 @@ impl<P: Protocol> Inner<P> {
         self.drive(key, handler);
     }
 
+    fn reregister<H: Handler<P>>(&mut self, registry: &mio::Registry, key: Key, handler: &mut H) {
+        if let Some(connection) = self.get(key)
+            && connection.transport.wants_reregistering()
+            && let Err(error) = connection.transport.reregister(registry, Token(key.0 as usize))
+        {
+            self.close(key, Reason::Io(error), handler);
+        }
+    }
+
     fn accept(&mut self, registry: &mio::Registry, stream: Transport, tag: u64) {
         // Without a registration the peer sees a connection that closes, which is all that can be said here.
         if let Ok(key) = self.insert(registry, stream, tag, self.now + HANDSHAKE) {
@@ -542,7 +561,11 @@ impl<P: Protocol> Inner<P> {
         let now = self.now;
         let Some(connection) = self.connections.get_mut(key.index()) else { return };
         let at = At { key, tag: connection.tag, now };
-        match connection.drive(at, handler, &mut self.lent) {
+        let after = connection.drive(at, handler, &mut self.lent);
+        if connection.transport.wants_reregistering() {
+            self.changed.push(key);
+        }
+        match after {
             After::Keep => connection.deadlines.arm(&mut self.alarms, key),
             After::Again => {
                 connection.deadlines.arm(&mut self.alarms, key);

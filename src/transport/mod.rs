@@ -90,7 +90,26 @@ pub(crate) struct Transport {
 pub(crate) enum Raw {
     Tcp(TcpStream),
     #[cfg(unix)]
-    Unix(UnixStream),
+    Unix(Unix),
+}
+
+/// A unix socket. That it has room is told each time its peer has read, and not only where there was none before, as with
+/// TCP: who is always told is woken twice for every exchange. So it asks for that only while it has none.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Unix {
+    stream: UnixStream,
+    /// There was no room for all that was to be written.
+    full: bool,
+    /// Room will be told.
+    told: bool,
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Unix {
+    fn from(stream: UnixStream) -> Self {
+        Self { stream, full: false, told: false }
+    }
 }
 
 /// What a read brought.
@@ -144,14 +163,44 @@ impl Transport {
         self.tls.is_some()
     }
 
-    /// Readiness of both kinds, told once per change: nothing is ever registered again.
+    /// Readiness of both kinds, told once per change; of a unix socket what can be read, until it is full.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let both = Interest::READABLE | Interest::WRITABLE;
         match &mut self.raw {
-            Raw::Tcp(stream) => stream.register(registry, token, both),
+            Raw::Tcp(stream) => stream.register(registry, token, Interest::READABLE | Interest::WRITABLE),
             #[cfg(unix)]
-            Raw::Unix(stream) => stream.register(registry, token, both),
+            Raw::Unix(unix) => unix.stream.register(registry, token, Interest::READABLE),
         }
+    }
+
+    /// It connects at once or not at all, so that no readiness will tell of it.
+    pub(crate) fn is_unix(&self) -> bool {
+        match &self.raw {
+            Raw::Tcp(_) => false,
+            #[cfg(unix)]
+            Raw::Unix(_) => true,
+        }
+    }
+
+    /// What it is told of is not what it waits for any more: [`reregister`](Self::reregister) before the next poll.
+    pub(crate) fn wants_reregistering(&self) -> bool {
+        match &self.raw {
+            Raw::Tcp(_) => false,
+            #[cfg(unix)]
+            Raw::Unix(unix) => unix.full != unix.told,
+        }
+    }
+
+    pub(crate) fn reregister(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.raw {
+            Raw::Tcp(_) => {}
+            #[cfg(unix)]
+            Raw::Unix(unix) => {
+                let interest = if unix.full { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+                unix.stream.reregister(registry, token, interest)?;
+                unix.told = unix.full;
+            }
+        }
+        Ok(())
     }
 
     /// After the first readiness: whether the socket is connected. `false`: not yet.
@@ -159,7 +208,7 @@ impl Transport {
         let (error, peer) = match &self.raw {
             Raw::Tcp(stream) => (stream.take_error()?, stream.peer_addr().err()),
             #[cfg(unix)]
-            Raw::Unix(stream) => (stream.take_error()?, stream.peer_addr().err()),
+            Raw::Unix(unix) => (unix.stream.take_error()?, unix.stream.peer_addr().err()),
         };
         match (error, peer) {
             (Some(error), _) => Err(error),
@@ -232,7 +281,7 @@ impl Transport {
         let _ = match &self.raw {
             Raw::Tcp(stream) => stream.shutdown(Shutdown::Write),
             #[cfg(unix)]
-            Raw::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Raw::Unix(unix) => unix.stream.shutdown(Shutdown::Write),
         };
         true
     }
@@ -266,7 +315,7 @@ impl Raw {
                 Ok(Raw::Tcp(stream))
             }
             #[cfg(unix)]
-            Address::Unix(path) => Ok(Raw::Unix(UnixStream::connect(path)?)),
+            Address::Unix(path) => Ok(Raw::Unix(UnixStream::connect(path)?.into())),
         }
     }
 
@@ -275,7 +324,7 @@ impl Raw {
             let read = match self {
                 Raw::Tcp(stream) => stream.read(buffer),
                 #[cfg(unix)]
-                Raw::Unix(stream) => stream.read(buffer),
+                Raw::Unix(unix) => unix.stream.read(buffer),
             };
             return match read {
                 Ok(0) => Ok(Filled::Eof),
@@ -293,7 +342,7 @@ impl Raw {
             let written = match self {
                 Raw::Tcp(stream) => stream.write(&bytes[sent..]),
                 #[cfg(unix)]
-                Raw::Unix(stream) => stream.write(&bytes[sent..]),
+                Raw::Unix(unix) => unix.stream.write(&bytes[sent..]),
             };
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -302,6 +351,10 @@ impl Raw {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+        #[cfg(unix)]
+        if let Raw::Unix(unix) = self {
+            unix.full = sent < bytes.len();
         }
         Ok(sent)
     }
@@ -318,7 +371,7 @@ mod tests {
         let server_tls = ServerTls::from_pem(chain.as_bytes(), key.as_bytes(), &[]).unwrap();
         let tls = TlsSettings::new().roots_pem(chain).connect("localhost", &[]).unwrap();
         let (one, other) = UnixStream::pair().unwrap();
-        let (mut one, mut other) = (Transport::from(Raw::Unix(one)), Transport::from(Raw::Unix(other)));
+        let (mut one, mut other) = (Transport::from(Raw::Unix(one.into())), Transport::from(Raw::Unix(other.into())));
         one.start_tls(&tls).unwrap();
         other.accept_tls(&server_tls).unwrap();
         while !(one.handshake(lent).unwrap() & other.handshake(lent).unwrap()) {}
