@@ -2,7 +2,8 @@
 //! and no message; everything about those goes through [`Handler`].
 //!
 //! One turn waits for readiness once, drives every connection that is ready (reading, letting the handler send, writing),
-//! then those on the list, then those whose deadline has passed. Nothing is registered twice, and nothing is scanned.
+//! then those on the list, then those whose deadline has passed. Nothing is registered twice but a unix socket that was
+//! full, and nothing is scanned.
 //!
 //! A protocol of your own needs [`Protocol`], [`Handler`] and this: see `examples/own_protocol.rs`.
 
@@ -240,7 +241,7 @@ impl<P: Protocol> Reactor<P> {
         let key = self.inner.insert(self.poll.registry(), transport, tag, deadline)?;
         let connection = &mut self.inner.connections[key.index()];
         connection.deadlines.arm(&mut self.inner.alarms, key);
-        if connection.transport.is_unix() {
+        if connection.transport.connects_at_once() {
             connection.ready.writable = true;
             self.inner.list(key);
         }

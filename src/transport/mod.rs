@@ -172,8 +172,8 @@ impl Transport {
         }
     }
 
-    /// It connects at once or not at all, so that no readiness will tell of it.
-    pub(crate) fn is_unix(&self) -> bool {
+    /// It was connected when it was made, and no readiness will tell so.
+    pub(crate) fn connects_at_once(&self) -> bool {
         match &self.raw {
             Raw::Tcp(_) => false,
             #[cfg(unix)]
