@@ -523,6 +523,7 @@ fn what_is_no_socket_that_listens_is_refused_at_once() {
         client.turn(Some(Duration::ZERO)).unwrap();
         let error = client.next_outcome().expect(name).into_result().expect_err(name);
         assert_eq!(error.kind(), ErrorKind::Connect, "{name}: {error}");
+        assert_eq!(error.to_string().contains("its backlog is full"), name == "full", "{name}: {error}");
     }
     assert_eq!(reactor.len(), 1, "what was refused leaves nothing behind");
     drop(full.accept().unwrap());
