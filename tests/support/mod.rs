@@ -27,6 +27,8 @@ mod python;
 mod redis;
 mod redis_cluster;
 mod redis_sentinel;
+#[cfg(feature = "http2")]
+mod speaker;
 mod stream;
 mod stunnel;
 pub(crate) mod tls;
@@ -57,6 +59,8 @@ pub(crate) use python::Python;
 pub(crate) use redis::{RedisBuilder, RedisServer, next_command};
 pub(crate) use redis_cluster::RedisCluster;
 pub(crate) use redis_sentinel::RedisSentinel;
+#[cfg(feature = "http2")]
+pub(crate) use speaker::Speaker;
 pub(crate) use stunnel::Stunnel;
 
 /// How long anything may take before it counts as hanging. Far more than it needs on a busy machine: nothing waits for it
