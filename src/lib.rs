@@ -55,6 +55,7 @@ mod pool;
 pub mod postgres;
 mod precise;
 pub mod reactor;
+mod reason;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "client")]

@@ -2,7 +2,8 @@
 //! and no message; everything about those goes through [`Handler`].
 //!
 //! One turn waits for readiness once, drives every connection that is ready (reading, letting the handler send, writing),
-//! then those on the list, then those whose deadline has passed. Nothing is registered twice, and nothing is scanned.
+//! then those on the list, then those whose deadline has passed. Nothing is registered twice but a unix socket that was
+//! full, and nothing is scanned.
 //!
 //! A protocol of your own needs [`Protocol`], [`Handler`] and this: see `examples/own_protocol.rs`.
 
@@ -13,7 +14,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aquests_protocols::{Error, ExchangeId, Protocol, Refused};
+use aquests_protocols::{ExchangeId, Protocol};
 use mio::{Events, Poll, Token};
 use slab::Slab;
 
@@ -22,6 +23,7 @@ pub use crate::handler::{At, Chunk, Flow, Handler, Sender};
 pub use crate::listener::Listener;
 use crate::listener::Listeners;
 use crate::precise::Alarm;
+pub use crate::reason::Reason;
 pub use crate::time::Moment;
 use crate::timers::{Alarms, Missed};
 pub use crate::transport::Address;
@@ -57,69 +59,6 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}.{})", self.index(), self.generation())
-    }
-}
-
-/// Why a connection closed, or an exchange on it failed.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Reason {
-    /// The system said so: refused, reset, unreachable, …
-    Io(io::Error),
-    /// The peer ended the stream.
-    Ended,
-    /// The protocol was over, as one side had announced.
-    Finished,
-    /// The peer ended the stream without the goodbye that TLS wants: something may be missing.
-    Truncated,
-    /// TLS failed: a certificate, a version, a record.
-    Tls(io::Error),
-    /// The peer broke the protocol or a limit.
-    Protocol(Error),
-    /// The deadline set by [`Reactor::connect`] or [`Sender::set_deadline`] passed.
-    Deadline,
-    /// Nothing was read or written for longer than [`Sender::set_silence`] allows.
-    Silent,
-    /// The handler or the owner of the reactor wanted it.
-    Owner,
-    /// The body of a request could not be sent to its end.
-    Body(Refused),
-}
-
-impl Reason {
-    /// Of an error in the time between connecting and the first byte of the protocol. A peer that hangs up then may be
-    /// busy; that is not what TLS means by a failure.
-    pub(crate) fn of_handshake(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::InvalidData => Reason::Tls(error),
-            _ => Reason::Io(error),
-        }
-    }
-
-    /// Of an error in reading.
-    pub(crate) fn of_read(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::InvalidData => Reason::Tls(error),
-            io::ErrorKind::UnexpectedEof => Reason::Truncated,
-            _ => Reason::Io(error),
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Io(error) => error.fmt(f),
-            Reason::Ended => f.write_str("the peer closed the connection"),
-            Reason::Truncated => f.write_str("the peer closed the connection without a word (TLS close_notify)"),
-            Reason::Tls(error) => error.fmt(f),
-            Reason::Finished => f.write_str("the connection was over, as announced"),
-            Reason::Protocol(error) => error.fmt(f),
-            Reason::Deadline => f.write_str("the time limit passed"),
-            Reason::Silent => f.write_str("nothing was heard for too long"),
-            Reason::Owner => f.write_str("closed by this side"),
-            Reason::Body(refused) => refused.fmt(f),
-        }
     }
 }
 
@@ -240,7 +179,7 @@ impl<P: Protocol> Reactor<P> {
         let key = self.inner.insert(self.poll.registry(), transport, tag, deadline)?;
         let connection = &mut self.inner.connections[key.index()];
         connection.deadlines.arm(&mut self.inner.alarms, key);
-        if connection.transport.is_unix() {
+        if connection.transport.connects_at_once() {
             connection.ready.writable = true;
             self.inner.list(key);
         }

@@ -11,10 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aquests::protocols::http2::Code;
-use aquests::protocols::http2::hpack::Decoder;
 use aquests::{Client, Error, ErrorKind, Flow, Outcome, Phase, Report, Request, RequestId, Response, Versions};
 use support::frames::*;
-use support::{Conn, Peer, must_end};
+use support::{Peer, Speaker, must_end};
 
 type Outcomes = BTreeMap<RequestId, Result<Response, Error>>;
 
@@ -35,73 +34,6 @@ fn fetch(client: &mut Client) -> (Outcomes, Report) {
 
 fn known() -> aquests::Builder {
     Client::builder().versions(Versions::Http2).retries(0)
-}
-
-/// The server's side of a connection, which knows frames and nothing else.
-struct Speaker<'a> {
-    conn: &'a mut Conn,
-    decoder: Decoder,
-}
-
-impl<'a> Speaker<'a> {
-    /// Reads how a client begins, and says nothing.
-    fn listen(conn: &'a mut Conn) -> io::Result<Self> {
-        assert_eq!(conn.take(PREFACE.len())?, PREFACE);
-        Ok(Self { conn, decoder: Decoder::new(4096) })
-    }
-
-    /// The same, and SETTINGS.
-    fn greet(conn: &'a mut Conn, told: &[(u16, u32)]) -> io::Result<Self> {
-        let speaker = Self::listen(conn)?;
-        speaker.conn.send(settings(told))?;
-        Ok(speaker)
-    }
-
-    fn send(&mut self, frames: impl AsRef<[u8]>) -> io::Result<()> {
-        self.conn.send(frames)
-    }
-
-    /// The next frame, whole, as a line.
-    fn frame(&mut self) -> io::Result<(u8, u32, String)> {
-        let mut frame = self.conn.take(9)?;
-        let length = frame[..3].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        let (kind, stream) = (frame[3], u32::from_be_bytes([frame[5], frame[6], frame[7], frame[8]]));
-        frame.extend(self.conn.take(length)?);
-        Ok((kind, stream, said_after(&mut self.decoder, &frame).pop().expect("a frame is a line")))
-    }
-
-    /// The next request, passing over everything else: its stream and its path.
-    fn request(&mut self) -> io::Result<(u32, String)> {
-        loop {
-            let (kind, stream, line) = self.frame()?;
-            if kind == HEADERS {
-                let path = line.split(" | :path: ").nth(1).and_then(|rest| rest.split(" | ").next());
-                return Ok((stream, path.expect("a request has a path").to_owned()));
-            }
-        }
-    }
-
-    /// Answers with a path.
-    fn answer(&mut self, stream: u32, path: &str) -> io::Result<()> {
-        self.send([head(stream), data(stream, END_STREAM, path)].concat())
-    }
-
-    /// Answers whatever is asked, as long as anything is.
-    fn echo(&mut self) -> io::Result<()> {
-        loop {
-            let (stream, path) = self.request()?;
-            self.answer(stream, &path)?;
-        }
-    }
-
-    /// Why the client leaves.
-    fn goodbye(&mut self) -> io::Result<String> {
-        loop {
-            if let (GOAWAY, _, line) = self.frame()? {
-                return Ok(line);
-            }
-        }
-    }
 }
 
 /// A server that answers the first of four requests, breaks a rule in the middle of the others, and behaves on all later
@@ -528,18 +460,6 @@ fn a_window_that_never_opens_is_silence_and_its_error_says_so() {
         assert!(gets > 0, "nothing else was answered meanwhile");
         assert_eq!(peer.connections(), 2, "one connection for each client");
     });
-}
-
-impl Speaker<'_> {
-    /// Answers GETs, and leaves everything else unanswered.
-    fn echo_gets(&mut self) -> io::Result<()> {
-        loop {
-            let (kind, stream, line) = self.frame()?;
-            if kind == HEADERS && line.contains(":method: GET") {
-                self.answer(stream, "/get")?;
-            }
-        }
-    }
 }
 
 #[test]

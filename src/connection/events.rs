@@ -5,7 +5,7 @@ use aquests_protocols::{Error, Event, ExchangeId, Input, Protocol};
 
 use super::State;
 use crate::handler::{At, Flow, Handler};
-use crate::reactor::Reason;
+use crate::reason::Reason;
 use crate::transport::Transport;
 
 /// Why the loop over events stopped.

@@ -8,7 +8,7 @@ use aquests_protocols::Protocol;
 use super::events::disown;
 use super::{After, BUDGET, Connection, LEAVING, Lent, READ, State};
 use crate::handler::{At, Handler};
-use crate::reactor::Reason;
+use crate::reason::Reason;
 use crate::transport::Filled;
 
 impl<P: Protocol> Connection<P> {

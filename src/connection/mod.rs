@@ -16,7 +16,7 @@ use aquests_protocols::{ExchangeId, Protocol, Refused, Replay};
 
 use crate::buffer::Buffer;
 use crate::handler::{At, Chunk, HIGH_WATER, Handler, Sender};
-use crate::reactor::Reason;
+use crate::reason::Reason;
 use crate::time::Moment;
 use crate::timers::Deadlines;
 use crate::transport::{Filled, Transport};

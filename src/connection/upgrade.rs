@@ -7,7 +7,7 @@ use aquests_protocols::Protocol;
 
 use super::{Connection, Lent, State};
 use crate::handler::{At, Handler};
-use crate::reactor::Reason;
+use crate::reason::Reason;
 use crate::time::Moment;
 use crate::transport::Tls;
 

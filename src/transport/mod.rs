@@ -172,8 +172,8 @@ impl Transport {
         }
     }
 
-    /// It connects at once or not at all, so that no readiness will tell of it.
-    pub(crate) fn is_unix(&self) -> bool {
+    /// It was connected when it was made, and no readiness will tell so.
+    pub(crate) fn connects_at_once(&self) -> bool {
         match &self.raw {
             Raw::Tcp(_) => false,
             #[cfg(unix)]
@@ -315,7 +315,14 @@ impl Raw {
                 Ok(Raw::Tcp(stream))
             }
             #[cfg(unix)]
-            Address::Unix(path) => Ok(Raw::Unix(UnixStream::connect(path)?.into())),
+            Address::Unix(path) => match UnixStream::connect(path) {
+                Ok(stream) => Ok(Raw::Unix(stream.into())),
+                // Where TCP would knock again, the system says "try again" (connect(2)), and nothing tells when.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Err(io::Error::new(error.kind(), "its backlog is full: more connect than it accepts"))
+                }
+                Err(error) => Err(error),
+            },
         }
     }
 

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod apache;
+mod backlog;
 #[path = "../../protocols/tests/counting/mod.rs"]
 pub(crate) mod counting;
 #[cfg(feature = "http2")]
@@ -26,6 +27,9 @@ mod python;
 mod redis;
 mod redis_cluster;
 mod redis_sentinel;
+#[cfg(feature = "http2")]
+mod speaker;
+mod stream;
 mod stunnel;
 pub(crate) mod tls;
 
@@ -36,6 +40,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 pub(crate) use apache::Apache;
+pub(crate) use backlog::{full_backlog, full_backlog_at, refused};
 pub(crate) use h2::H2;
 pub(crate) use memory::{forget_peak, peak_memory, resident_memory};
 pub(crate) use names::{Asked, NameServer, Nsd, Says};
@@ -45,7 +50,7 @@ pub(crate) use nginx::Nginx;
 pub(crate) use outcomes::outcomes;
 #[cfg(feature = "redis")]
 pub(crate) use outcomes::values;
-pub(crate) use peer::{Conn, FAULTS, Peer, Seen, full_backlog, full_backlog_at, refused};
+pub(crate) use peer::{Conn, FAULTS, Peer, Seen};
 pub(crate) use pgbouncer::Pgbouncer;
 pub(crate) use postgres::{PostgresBuilder, PostgresServer, Version as PostgresVersion};
 pub(crate) use postgres_script::PostgresScript;
@@ -54,6 +59,8 @@ pub(crate) use python::Python;
 pub(crate) use redis::{RedisBuilder, RedisServer, next_command};
 pub(crate) use redis_cluster::RedisCluster;
 pub(crate) use redis_sentinel::RedisSentinel;
+#[cfg(feature = "http2")]
+pub(crate) use speaker::Speaker;
 pub(crate) use stunnel::Stunnel;
 
 /// How long anything may take before it counts as hanging. Far more than it needs on a busy machine: nothing waits for it

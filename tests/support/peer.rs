@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::stream::Stream;
+
 /// See [`Conn::misbehave`]; from 9 on, it answers at least once.
 pub(crate) const FAULTS: usize = 15;
 
@@ -600,125 +602,4 @@ impl Conn {
         }
         Err(io::ErrorKind::ConnectionAborted.into())
     }
-}
-
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    /// Lets so many bytes out.
-    Cut {
-        stream: Box<Stream>,
-        left: usize,
-        silent: bool,
-    },
-    Tls(Box<rustls::StreamOwned<rustls::ServerConnection, Stream>>),
-}
-
-impl Stream {
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(match self {
-            Stream::Tcp(stream) => {
-                stream.set_nodelay(true)?;
-                Stream::Tcp(stream.try_clone()?)
-            }
-            Stream::Unix(stream) => Stream::Unix(stream.try_clone()?),
-            Stream::Cut { stream, left, silent } => {
-                Stream::Cut { stream: Box::new(stream.try_clone()?), left: *left, silent: *silent }
-            }
-            Stream::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
-        })
-    }
-
-    /// The socket under everything.
-    fn innermost(&self) -> &Stream {
-        match self {
-            Stream::Cut { stream, .. } => stream.innermost(),
-            Stream::Tls(tls) => tls.sock.innermost(),
-            stream => stream,
-        }
-    }
-
-    fn shutdown(&self, how: Shutdown) {
-        // It may be gone already.
-        let _ = match self.innermost() {
-            Stream::Tcp(stream) => stream.shutdown(how),
-            Stream::Unix(stream) => stream.shutdown(how),
-            stream => panic!("{stream:?} is no socket"),
-        };
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
-            Stream::Cut { stream, .. } => stream.read(buffer),
-            Stream::Tls(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Unix(stream) => stream.write(bytes),
-            Stream::Cut { left: 0, stream, silent } => {
-                let mut bytes = [0; 4 << 10];
-                while *silent && stream.read(&mut bytes)? > 0 {}
-                Err(io::ErrorKind::ConnectionAborted.into())
-            }
-            Stream::Cut { stream, left, .. } => {
-                let sent = stream.write(&bytes[..bytes.len().min(*left)])?;
-                *left -= sent;
-                Ok(sent)
-            }
-            Stream::Tls(stream) => {
-                let sent = stream.write(bytes)?;
-                stream.flush()?;
-                Ok(sent)
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Stream::Tls(stream) => stream.flush(),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// An address at which connections are refused.
-pub(crate) fn refused() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, super::free_port()))
-}
-
-/// An address at which connecting never ends: its backlog is full and nobody accepts. Lives as long as the result.
-#[derive(Debug)]
-pub(crate) struct FullBacklog {
-    pub(crate) address: SocketAddr,
-    _listener: TcpListener,
-    _waiting: Vec<TcpStream>,
-}
-
-/// Makes one.
-pub(crate) fn full_backlog() -> FullBacklog {
-    full_backlog_at((Ipv4Addr::LOCALHOST, 0).into())
-}
-
-/// Makes one at an address.
-pub(crate) fn full_backlog_at(address: SocketAddr) -> FullBacklog {
-    let listener = TcpListener::bind(address).expect("a port can be had");
-    rustix::net::listen(&listener, 0).expect("a backlog can be lowered");
-    let address = listener.local_addr().expect("a listener has an address");
-    let mut waiting = Vec::new();
-    // The kernel takes a few more than it was told.
-    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
-        waiting.push(stream);
-        assert!(waiting.len() < 64, "the backlog never fills");
-    }
-    FullBacklog { address, _listener: listener, _waiting: waiting }
 }
