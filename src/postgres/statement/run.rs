@@ -242,8 +242,11 @@ impl Run {
                 if let Message::Complete(tag) = message {
                     cache.did(tag.as_bytes());
                 }
-                let next = into.message(message)?;
-                flow = if flow == Flow::Continue { next } else { flow };
+                // Whoever wants no more at the columns is told nothing more.
+                if flow != Flow::Cancel {
+                    let next = into.message(message)?;
+                    flow = if next == Flow::Continue { flow } else { next };
+                }
             }
             _ => {}
         }
