@@ -311,6 +311,34 @@ fn a_pooler_that_gives_each_transaction_another_server_is_right_with_what_is_set
 }
 
 #[test]
+fn behind_a_pooler_no_statement_is_taken_for_that_of_another_connection() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        let pooler = Pgbouncer::before(&server, "default_pool_size = 2");
+        let db = Postgres::at(&pooler.address().to_string(), PostgresServer::DATABASE)
+            .user("scram", PostgresServer::PASSWORD);
+        let mut client = Client::new().unwrap();
+        let sessions = [1, 2].map(|which| (client.open(&db).unwrap(), format!("SELECT $1::int8 + {which} AS n")));
+        // Each prepares its own, on a server of its own.
+        for (session, sql) in &sessions {
+            session.send(db.query("BEGIN")).unwrap();
+            session.send(db.execute(sql.clone(), (10_i64,))).unwrap();
+            assert!(outcomes(&mut client).iter().all(|outcome| code(outcome).is_empty()));
+        }
+        for (session, _) in &sessions {
+            session.send(db.query("COMMIT")).unwrap();
+            outcomes(&mut client);
+        }
+        // The server that was used last is that of the second.
+        let (first, sql) = &sessions[0];
+        first.send(db.execute(sql.clone(), (10_i64,))).unwrap();
+        let all = outcomes(&mut client);
+        assert_eq!(code(&all[0]), "", "{}", all[0]);
+        assert_eq!(all[0].response().unwrap().rows().next().unwrap().get::<i64>("n"), 11, "what the other prepared");
+    });
+}
+
+#[test]
 fn what_stands_behind_the_last_words_of_a_pooler_may_have_been_run_and_is_not_sent_again() {
     must_end(|| {
         let server = PostgresServer::start();

@@ -1,6 +1,7 @@
 //! The statements that one connection keeps prepared.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use postgres_types::Type;
@@ -196,8 +197,9 @@ impl Cache {
         Some(prepared.clone())
     }
 
-    /// A name that the connection never had, and those that are to be closed before it is used.
-    pub(super) fn begin(&mut self) -> (String, Vec<String>) {
+    /// A name that the connection never had, and those that are to be closed before it is used. What it names shows in it: a
+    /// pooler may give us the server of another connection, and what that prepared is never run in place of something else.
+    pub(super) fn begin(&mut self, sql: &str, types: &[u32]) -> (String, Vec<String>) {
         self.coming += 1;
         while self.statements.len() + self.coming > self.capacity && !self.statements.is_empty() {
             let oldest = self.statements.iter().min_by_key(|(_, (used, _))| *used).map(|(said, _)| said.clone());
@@ -206,7 +208,9 @@ impl Cache {
             }
         }
         self.names += 1;
-        (format!("aquests_{}", self.names), std::mem::take(&mut self.closing))
+        let mut hasher = DefaultHasher::new();
+        (sql, types).hash(&mut hasher);
+        (format!("aquests_{:x}_{}", hasher.finish(), self.names), std::mem::take(&mut self.closing))
     }
 
     /// What began is over, and was described.
@@ -230,7 +234,7 @@ impl Cache {
     }
 
     /// Names are of no use here: somebody between gives us one server and then another. The names that we had may be
-    /// those of others by now, and are not closed.
+    /// those of others, and are not closed.
     pub(super) fn turn_off(&mut self) {
         *self = Self { types: std::mem::take(&mut self.types), altered: self.altered, ..Self::new(0) };
     }

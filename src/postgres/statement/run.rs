@@ -126,7 +126,7 @@ impl Run {
             _ => cache.find(sql, types),
         };
         let Some(prepared) = ready else {
-            let (name, closing) = if self.alone { Default::default() } else { cache.begin() };
+            let (name, closing) = if self.alone { Default::default() } else { cache.begin(sql, types) };
             let mut steps: Vec<_> = closing.iter().map(|name| Step::CloseStatement(name)).collect();
             steps.push(Step::Parse { name: &name, sql, types });
             steps.push(Step::DescribeStatement(&name));
