@@ -112,6 +112,8 @@ pub(crate) struct Cache {
     statements: HashMap<Said, (u64, Arc<Prepared>)>,
     /// Names that are to be closed with the next statement that is prepared.
     closing: Vec<String>,
+    /// Names of statements that have yet to be run by them: these are not closed before that.
+    held: Vec<String>,
     /// The number of the last use, and of the last name.
     uses: u64,
     names: u64,
@@ -127,8 +129,8 @@ pub(crate) struct Cache {
 impl Cache {
     /// At most so many; none for 0.
     pub(crate) fn new(capacity: usize) -> Self {
-        let (statements, closing, types) = Default::default();
-        Self { statements, closing, uses: 0, names: 0, capacity, coming: 0, types, altered: false }
+        let (statements, closing, held, types) = Default::default();
+        Self { statements, closing, held, uses: 0, names: 0, capacity, coming: 0, types, altered: false }
     }
 
     /// What other connections to the database found out of its types is known here too.
@@ -208,9 +210,26 @@ impl Cache {
             }
         }
         self.names += 1;
+        let closing = std::mem::take(&mut self.closing);
+        let (later, now) = closing.into_iter().partition(|name| self.held.contains(name));
+        self.closing = later;
         let mut hasher = DefaultHasher::new();
         (sql, types).hash(&mut hasher);
-        (format!("aquests_{:x}_{}", hasher.finish(), self.names), std::mem::take(&mut self.closing))
+        (format!("aquests_{:x}_{}", hasher.finish(), self.names), now)
+    }
+
+    /// A statement is to be run by this name, and may have to wait for that.
+    pub(super) fn hold(&mut self, name: &str) {
+        if !name.is_empty() {
+            self.held.push(name.to_owned());
+        }
+    }
+
+    /// It does not wait any more. Others may.
+    pub(super) fn release(&mut self, name: &str) {
+        if let Some(at) = self.held.iter().position(|held| held == name) {
+            self.held.swap_remove(at);
+        }
     }
 
     /// What began is over, and was described.

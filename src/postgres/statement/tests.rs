@@ -182,6 +182,9 @@ fn two_that_prepare_the_same_at_once_leave_one() {
         });
     }
     assert_eq!(stage.cache.len(), 1);
+    for run in [&mut first, &mut second] {
+        assert_eq!(stage.step(run, &mut into, &rows(&[0; 4])), ("BES".to_owned(), Then::Done));
+    }
     let closed = [vec![message(b'3', b"")], preparing(23)].concat();
     let (sent, _) = stage.run(&db().execute("b", (1_i32,)), &[&closed, &rows(&[0; 4])]);
     assert_eq!(sent, ["CPDS", "BES"], "the other is closed");
