@@ -6,8 +6,8 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use aquests::postgres::{Postgres, SslMode, sqlstate};
-use aquests::{Client, ErrorKind, Flow, Request, Version};
+use aquests::postgres::{Part, Postgres, SslMode, sqlstate};
+use aquests::{Client, Error, ErrorKind, Flow, Request, Version};
 use support::{PostgresServer, must_end, outcomes};
 
 fn at(server: &PostgresServer, user: &str, password: &str) -> Postgres {
@@ -98,6 +98,31 @@ fn rows_are_streamed_and_held_in_flat_memory() {
         // What is kept has a limit.
         client.send(db.query("SELECT repeat('x', 1000) FROM generate_series(1, 10000)")).unwrap();
         assert_eq!(outcomes(&mut client)[0].error().unwrap().kind(), ErrorKind::TooLarge);
+    });
+}
+
+#[test]
+fn who_wants_no_more_of_a_statement_is_heard_whatever_was_said_at_its_columns() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        let mut client = Client::new().unwrap();
+        let db = at(&server, "trust", "");
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&told);
+        // Of a prepared statement the columns are told with the first row.
+        let request = Request::from(db.execute("SELECT 1 AS n", ())).on_part(move |part| {
+            let flow = if matches!(part, Part::Columns(_)) { Flow::Hold } else { Flow::Cancel };
+            into.lock().unwrap().push(flow);
+            Ok::<_, Error>(flow)
+        });
+        let id = client.send(request).unwrap();
+        while told.lock().unwrap().is_empty() {
+            client.turn(None).unwrap();
+        }
+        client.resume(id);
+        let all = outcomes(&mut client);
+        assert_eq!(all[0].error().map(Error::kind), Some(ErrorKind::Cancelled), "{}", all[0]);
+        assert_eq!(*told.lock().unwrap(), [Flow::Hold, Flow::Cancel]);
     });
 }
 

@@ -5,11 +5,13 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aquests::postgres::{Postgres, SslMode};
 use aquests::{Client, Error, ErrorKind, Flow, Outcome, Phase, Request};
-use support::{PostgresScript, PostgresServer, must_end, outcomes};
+use support::{Conn, Peer, PostgresScript, PostgresServer, must_end, outcomes};
 
 fn at(server: &PostgresServer) -> Postgres {
     Postgres::at(&server.address().to_string(), PostgresServer::DATABASE).user("trust", "")
@@ -360,5 +362,48 @@ fn statements_that_wait_for_room_between_their_exchanges_are_never_run_when_they
         client.send(db.query("SELECT 1")).unwrap();
         assert!(outcomes(&mut client)[0].response().is_some(), "the connection lives");
         assert_eq!(server.sent(), ["0 PDS", "0 PDS", "0 Q", "0 Q"]);
+    });
+}
+
+#[test]
+fn a_copy_that_is_cancelled_while_its_body_has_nothing_holds_nobody_up_for_longer_than_a_silence() {
+    must_end(|| {
+        let began = Arc::new(AtomicBool::new(false));
+        // It takes the first row, and has nothing to say to the end of it.
+        let peer = Peer::start({
+            let began = Arc::clone(&began);
+            move |conn| {
+                let untyped = |conn: &mut Conn| {
+                    let length = conn.take(4)?;
+                    conn.take(u32::from_be_bytes(length.try_into().expect("four bytes")) as usize - 4)
+                };
+                untyped(conn)?;
+                conn.send([&PostgresScript::message(b'R', &[0; 4])[..], b"Z\0\0\0\x05I"].concat())?;
+                conn.take(1)?;
+                untyped(conn)?;
+                if conn.number() > 0 {
+                    conn.send(PostgresScript::done())?;
+                    return conn.stall();
+                }
+                conn.send(PostgresScript::message(b'G', &[0; 3]))?;
+                assert_eq!(conn.take(1)?, b"d", "a row of the body");
+                began.store(true, Ordering::SeqCst);
+                conn.stall()
+            }
+        });
+        let mut client = Client::builder().timeout(Duration::from_millis(300)).build().unwrap();
+        let db = Postgres::at(&peer.address().to_string(), "d").user("u", "").ssl_mode(SslMode::Disable);
+        let (copy, writer) = Request::from(db.copy_in("COPY t FROM STDIN")).body_writer(None);
+        let id = client.send(copy).unwrap();
+        writer.try_write(b"1\n").unwrap();
+        while !began.load(Ordering::SeqCst) {
+            client.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        assert!(client.cancel(id));
+        client.send(db.query("SELECT 1")).unwrap();
+        let all = outcomes(&mut client);
+        assert_eq!(all[0].error().unwrap().kind(), ErrorKind::Cancelled);
+        assert!(all.len() == 2 && all[1].response().is_some(), "{all:?}");
+        assert_eq!(peer.connections(), 2);
     });
 }

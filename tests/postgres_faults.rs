@@ -311,6 +311,71 @@ fn a_pooler_that_gives_each_transaction_another_server_is_right_with_what_is_set
 }
 
 #[test]
+fn behind_a_pooler_no_statement_is_taken_for_that_of_another_connection() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        let pooler = Pgbouncer::before(&server, "default_pool_size = 2");
+        let db = Postgres::at(&pooler.address().to_string(), PostgresServer::DATABASE)
+            .user("scram", PostgresServer::PASSWORD);
+        let mut client = Client::new().unwrap();
+        let sessions = [1, 2].map(|which| (client.open(&db).unwrap(), format!("SELECT $1::int8 + {which} AS n")));
+        // Each prepares its own, on a server of its own.
+        for (session, sql) in &sessions {
+            session.send(db.query("BEGIN")).unwrap();
+            session.send(db.execute(sql.clone(), (10_i64,))).unwrap();
+            assert!(outcomes(&mut client).iter().all(|outcome| code(outcome).is_empty()));
+        }
+        for (session, _) in &sessions {
+            session.send(db.query("COMMIT")).unwrap();
+            outcomes(&mut client);
+        }
+        // The server that was used last is that of the second.
+        let (first, sql) = &sessions[0];
+        first.send(db.execute(sql.clone(), (10_i64,))).unwrap();
+        let all = outcomes(&mut client);
+        assert_eq!(code(&all[0]), "", "{}", all[0]);
+        assert_eq!(all[0].response().unwrap().rows().next().unwrap().get::<i64>("n"), 11, "what the other prepared");
+    });
+}
+
+#[test]
+fn what_stands_behind_the_last_words_of_a_pooler_may_have_been_run_and_is_not_sent_again() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        server.psql("CREATE TABLE t (n int); GRANT ALL ON t TO PUBLIC;");
+        // Over TCP the server does not see at its next word that the pooler has left it, and works on.
+        let more = "default_pool_size = 1\nquery_timeout = 1\n[databases]\n* = host=127.0.0.1";
+        let pooler = Pgbouncer::before(&server, &format!("{more} port={}", server.port()));
+        let mut other = Client::new().unwrap();
+        let lock = other.open(at(&server)).unwrap();
+        lock.send(at(&server).query("SELECT pg_advisory_lock(1)")).unwrap();
+        assert_eq!(outcomes(&mut other).len(), 1);
+        let db = Postgres::at(&pooler.address().to_string(), PostgresServer::DATABASE)
+            .user("scram", PostgresServer::PASSWORD);
+        let mut client = Client::new().unwrap();
+        client.send(db.query("INSERT INTO t SELECT 1 FROM pg_advisory_lock_shared(1)")).unwrap();
+        client.send(db.query("INSERT INTO t VALUES (2)")).unwrap();
+        let all = outcomes(&mut client);
+        let first = all[0].response().unwrap_or_else(|| panic!("{}", all[0])).results().unwrap().error().unwrap();
+        assert_eq!(first.code(), "08P01", "the pooler ends it: {first}");
+        lock.send(at(&server).query("SELECT pg_advisory_unlock(1)")).unwrap();
+        assert_eq!(outcomes(&mut other).len(), 1);
+        while server.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';") != "0" {
+            other.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        drop(pooler);
+        while server.backends() > 1 {
+            other.turn(Some(Duration::from_millis(10))).unwrap();
+        }
+        let told = all[1].response().is_some();
+        let rows: usize = server.psql("SELECT count(*) FROM t WHERE n = 2;").parse().unwrap();
+        assert!(rows <= 1, "it was run {rows} times");
+        let error = all[1].error().unwrap_or_else(|| panic!("told as done: {told}, and there are {rows} rows"));
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Closed, false), "{error}");
+    });
+}
+
+#[test]
 fn a_value_that_is_not_of_the_type_is_told_and_nothing_is_sent_or_lost() {
     must_end(|| {
         let server = PostgresServer::start();

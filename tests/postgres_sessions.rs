@@ -7,10 +7,10 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aquests::postgres::{Postgres, Transaction, sqlstate};
+use aquests::postgres::{Postgres, SslMode, Transaction, sqlstate};
 use aquests::protocols::postgres::Message;
 use aquests::{Client, ErrorKind, Outcome, Push};
-use support::{PostgresServer, must_end, outcomes};
+use support::{Peer, PostgresScript, PostgresServer, must_end, outcomes};
 
 fn at(server: &PostgresServer) -> Postgres {
     Postgres::at(&server.address().to_string(), PostgresServer::DATABASE).user("trust", "")
@@ -165,5 +165,44 @@ fn savepoints_are_statements_like_others() {
         // Nothing of it is seen by others on the way.
         drop(session);
         client.turn(Some(Duration::ZERO)).unwrap();
+    });
+}
+
+#[test]
+fn a_session_whose_connection_cannot_be_made_runs_nothing_of_what_was_to_follow() {
+    must_end(|| {
+        // It is full, and then it is not.
+        let peer = Peer::start(|conn| {
+            let length = conn.take(4)?;
+            conn.take(u32::from_be_bytes(length.try_into().expect("four bytes")) as usize - 4)?;
+            if conn.number() == 0 {
+                conn.send(PostgresScript::message(b'E', b"SFATAL\0VFATAL\0C53300\0Mtoo many connections\0\0"))?;
+                return conn.close();
+            }
+            conn.send([&PostgresScript::message(b'R', &[0; 4])[..], b"Z\0\0\0\x05I"].concat())?;
+            while conn.take(1)?[0] == b'Q' {
+                let length = conn.take(4)?;
+                conn.take(u32::from_be_bytes(length.try_into().expect("four bytes")) as usize - 4)?;
+                conn.send(PostgresScript::done())?;
+            }
+            Ok(())
+        });
+        let mut client = Client::new().unwrap();
+        let db = Postgres::at(&peer.address().to_string(), "d").user("u", "").ssl_mode(SslMode::Disable);
+        let session = client.open(&db).unwrap();
+        for sql in ["BEGIN", "INSERT INTO t VALUES (1)", "COMMIT"] {
+            session.send(db.query(sql)).unwrap();
+        }
+        let kinds = |all: &[Outcome]| all.iter().map(|it| it.error().map(|error| error.kind())).collect::<Vec<_>>();
+        let all = outcomes(&mut client);
+        assert_eq!(kinds(&all), [Some(ErrorKind::Refused); 3], "the server let nobody in for BEGIN: {all:?}");
+        assert!(all.iter().all(|outcome| outcome.error().unwrap().is_retryable()), "{all:?}");
+        session.send(db.query("INSERT INTO t VALUES (2)")).unwrap();
+        let all = outcomes(&mut client);
+        assert_eq!(kinds(&all), [Some(ErrorKind::Closed)], "it may have been sent before that was known: {all:?}");
+        // Another one begins anew.
+        let session = client.open(&db).unwrap();
+        session.send(db.query("BEGIN")).unwrap();
+        assert_eq!(kinds(&outcomes(&mut client)), [None]);
     });
 }

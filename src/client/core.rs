@@ -146,8 +146,11 @@ impl Core {
         true
     }
 
-    /// Ends the request that has waited for longest on a route.
+    /// Ends the request that has waited for longest on a route; in a session all that wait, as they follow from each other.
     pub(super) fn fail_first(&mut self, route: usize, kind: ErrorKind, detail: &str, now: Moment) {
+        if self.pool.routes.get(route).is_some_and(|entry| entry.session.is_some()) {
+            return self.fail_all(route, kind, detail, now);
+        }
         if let Some(id) = self.pop(route)
             && let Some(exchange) = self.exchanges.remove(id)
         {
@@ -155,9 +158,13 @@ impl Core {
         }
     }
 
-    /// Ends every request that waits on a route.
+    /// Ends every request that waits on a route. A session is over with that: what is sent later may be what was to follow
+    /// them, and does not know yet.
     pub(super) fn fail_all(&mut self, route: usize, kind: ErrorKind, detail: &str, now: Moment) {
         while let Some(id) = self.pop(route) {
+            if let Some(session) = &mut self.pool.routes[route].session {
+                session.lost = true;
+            }
             if let Some(exchange) = self.exchanges.remove(id) {
                 self.fail(exchange, kind, detail.to_owned(), now);
             }

@@ -13,7 +13,7 @@ use super::handle::Command;
 use super::prepared::Prepared;
 use super::{Client, RequestId};
 use crate::error::{Error, ErrorKind, Phase};
-use crate::pool::{Names, Race, Spoken};
+use crate::pool::{Names, Race, Spoken, State};
 #[cfg(feature = "tls")]
 use crate::reactor::TlsSettings;
 use crate::reactor::{Address, At, Key, Moment, Reactor, Reason};
@@ -270,12 +270,13 @@ impl Core {
         true
     }
 
-    /// Time in which a connection waits for the program does not count as silence.
+    /// Time in which a connection waits for the program does not count as silence. One that has only answers to come that
+    /// nobody waits for does not wait for it.
     pub(super) fn tune(&mut self, reactor: &mut Reactor<Wire>) {
         while let Some(connection) = self.to_tune.pop() {
             if let Some(entry) = self.pool.connections.get(connection)
                 && let Some(key) = entry.key
-                && entry.in_flight > 0
+                && (entry.in_flight > 0 || entry.state == State::Busy)
             {
                 reactor.set_silence(key, entry.silence(self.settings.timeout));
             }

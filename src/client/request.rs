@@ -269,7 +269,8 @@ impl Request {
     /// Hands everything that comes of a statement to this as it comes, and keeps no row, no notice and nothing of what is
     /// copied: where one result ends and the next begins is told, too, so that several can be written one after the other
     /// without being held. An error of the server is in the outcome. In place of [`on_row`](Self::on_row), and with the
-    /// same rules.
+    /// same rules, except that the columns of a prepared statement come with what follows them: whoever holds at those gets
+    /// one part more.
     #[cfg(feature = "postgres")]
     pub fn on_part<E: Into<BoxError>>(
         mut self,

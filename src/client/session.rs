@@ -11,8 +11,8 @@ use super::{BodyWriter, Push, Rejected, Request, RequestId};
 /// Requests sent through it go down the same connection, one after the other, and no others do. Their outcomes come like
 /// all others. The connection is made with the first request, or taken from the pool; it does not count as a worker.
 ///
-/// When the connection breaks, everything waiting on the session fails, nothing is tried again, and so does what is sent
-/// later: what the server knew of it is lost. Dropping the session gives the connection back to the pool as soon as
+/// When the connection breaks or cannot be made, everything waiting on the session fails, nothing is tried again, and so does
+/// what is sent later: what the server knew of it is lost, and nothing runs without what was sent before it. Dropping the session gives the connection back to the pool as soon as
 /// everything that was sent is answered.
 #[derive(Debug)]
 pub struct Session {

@@ -91,7 +91,7 @@ pub(crate) enum Spoken {
 pub(crate) struct Session {
     /// Something was sent through it.
     pub(crate) used: bool,
-    /// It had a connection and lost it, and with it everything the server knew.
+    /// It had a connection and lost it, and with it everything the server knew; or it could have none.
     pub(crate) lost: bool,
     /// Nobody holds it any more: when all is answered, its connection goes to the pool.
     pub(crate) released: bool,

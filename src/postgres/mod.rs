@@ -56,7 +56,8 @@
 //! fails is not. Errors name all that were tried. The login is a part of connecting, and has its time limit
 //! ([`Postgres::connect_timeout`]).
 //!
-//! Nothing is sent twice, but what the server provably did not begin: what stood behind a statement with which it ended, and
+//! Nothing is sent twice, but what the server provably did not begin: what stood behind a statement with which its process
+//! ended (and not a pooler before it, whose server may work on), and
 //! a prepared statement that was not there any more, or had another result by now. Outside of a transaction such a statement
 //! is prepared again and run once more; in a session only where nothing was sent behind it.
 //!

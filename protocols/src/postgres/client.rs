@@ -42,7 +42,7 @@ pub struct Client {
     skipping: bool,
     /// No request may follow.
     last: bool,
-    /// The server said that it hangs up: what is behind the front was not begun.
+    /// The process of the server said that it ends: what is behind the front was not begun.
     fatal: bool,
     /// Requests that are on their way, and how many may be.
     open: u16,

@@ -45,7 +45,8 @@
 //! Sync, also what was told as complete.
 //!
 //! What a server says is a message, also an error ([`Message::Error`]). One that is fatal ends its request, and the
-//! connection: nothing behind it was begun. Notifications and parameters come when they want to: [`Event::Push`]. So do
+//! connection. Where it is the process of the server that ends, which names its routine, nothing behind it was begun; the last
+//! words of a pooler say nothing of that. Notifications and parameters come when they want to: [`Event::Push`]. So do
 //! notices, which are messages of the request that is being answered, if one is. A login that fails tells the server's words as a push, and then [`Error::Rejected`].
 //!
 //! Data for the server goes with [`Request::CopyIn`], alone on its connection: whatever is sent behind a COPY before its

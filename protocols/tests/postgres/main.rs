@@ -92,7 +92,7 @@ fn complete(tag: &str) -> Vec<u8> {
 }
 
 fn error(severity: &str, code: &str, words: &str) -> Vec<u8> {
-    message(b'E', format!("S{severity}\0V{severity}\0C{code}\0M{words}\0\0"))
+    message(b'E', format!("S{severity}\0V{severity}\0C{code}\0M{words}\0Rroutine\0\0"))
 }
 
 /// What ParseComplete, BindComplete, RowDescription, one row and CommandComplete are together.

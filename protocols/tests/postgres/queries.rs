@@ -114,6 +114,9 @@ fn a_fatal_error_ends_its_request_and_the_connection() {
     assert_eq!(run.unfinished, [1, 2].map(|id| (ExchangeId(id), Replay::NotProcessed)));
     let run = splits(&fatal, true, || queries(0));
     assert_eq!(told(&run), ["push error FATAL 57P01: terminating connection", "closed"]);
+    // Of a pooler: the server may have been given all of them, and works on.
+    let run = splits(&message(b'E', "SFATAL\0C08P01\0Mquery_timeout\0\0"), true, || queries(3));
+    assert_eq!(run.unfinished, [1, 2].map(|id| (ExchangeId(id), Replay::Unknown)));
 }
 
 #[test]

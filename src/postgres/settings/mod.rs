@@ -486,6 +486,10 @@ impl Postgres {
     }
 
     /// How many requests may be on their way on a connection: 32 unless set, at least 1.
+    ///
+    /// Behind a pgbouncer before 1.22 it should be 1: where a client leaves it with more than one (a statement that is
+    /// cancelled, or late), such a one gives the server to somebody else while answers are still to come, who then takes them
+    /// for their own.
     #[must_use]
     pub fn pipeline(self, depth: u16) -> Self {
         self.change(|it| it.pipeline = depth.max(1))

@@ -1,6 +1,7 @@
 //! The statements that one connection keeps prepared.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use postgres_types::Type;
@@ -111,6 +112,8 @@ pub(crate) struct Cache {
     statements: HashMap<Said, (u64, Arc<Prepared>)>,
     /// Names that are to be closed with the next statement that is prepared.
     closing: Vec<String>,
+    /// Names of statements that have yet to be run by them: these are not closed before that.
+    held: Vec<String>,
     /// The number of the last use, and of the last name.
     uses: u64,
     names: u64,
@@ -126,8 +129,8 @@ pub(crate) struct Cache {
 impl Cache {
     /// At most so many; none for 0.
     pub(crate) fn new(capacity: usize) -> Self {
-        let (statements, closing, types) = Default::default();
-        Self { statements, closing, uses: 0, names: 0, capacity, coming: 0, types, altered: false }
+        let (statements, closing, held, types) = Default::default();
+        Self { statements, closing, held, uses: 0, names: 0, capacity, coming: 0, types, altered: false }
     }
 
     /// What other connections to the database found out of its types is known here too.
@@ -196,8 +199,9 @@ impl Cache {
         Some(prepared.clone())
     }
 
-    /// A name that the connection never had, and those that are to be closed before it is used.
-    pub(super) fn begin(&mut self) -> (String, Vec<String>) {
+    /// A name that the connection never had, and those that are to be closed before it is used. What it names shows in it: a
+    /// pooler may give us the server of another connection, and what that prepared is never run in place of something else.
+    pub(super) fn begin(&mut self, sql: &str, types: &[u32]) -> (String, Vec<String>) {
         self.coming += 1;
         while self.statements.len() + self.coming > self.capacity && !self.statements.is_empty() {
             let oldest = self.statements.iter().min_by_key(|(_, (used, _))| *used).map(|(said, _)| said.clone());
@@ -206,7 +210,26 @@ impl Cache {
             }
         }
         self.names += 1;
-        (format!("aquests_{}", self.names), std::mem::take(&mut self.closing))
+        let closing = std::mem::take(&mut self.closing);
+        let (later, now) = closing.into_iter().partition(|name| self.held.contains(name));
+        self.closing = later;
+        let mut hasher = DefaultHasher::new();
+        (sql, types).hash(&mut hasher);
+        (format!("aquests_{:x}_{}", hasher.finish(), self.names), now)
+    }
+
+    /// A statement is to be run by this name, and may have to wait for that.
+    pub(super) fn hold(&mut self, name: &str) {
+        if !name.is_empty() {
+            self.held.push(name.to_owned());
+        }
+    }
+
+    /// It does not wait any more. Others may.
+    pub(super) fn release(&mut self, name: &str) {
+        if let Some(at) = self.held.iter().position(|held| held == name) {
+            self.held.swap_remove(at);
+        }
     }
 
     /// What began is over, and was described.
@@ -230,7 +253,7 @@ impl Cache {
     }
 
     /// Names are of no use here: somebody between gives us one server and then another. The names that we had may be
-    /// those of others by now, and are not closed.
+    /// those of others, and are not closed.
     pub(super) fn turn_off(&mut self) {
         *self = Self { types: std::mem::take(&mut self.types), altered: self.altered, ..Self::new(0) };
     }

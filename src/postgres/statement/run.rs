@@ -55,7 +55,7 @@ enum State {
         types: Box<[u32]>,
         described: Option<Arc<Prepared>>,
     },
-    /// It is described, and its types are being looked up.
+    /// It is described, and its types are being looked up. Its name is held, as it is in the next.
     Asking(Box<Question>),
     /// It is described, and can be run.
     Ready(Arc<Prepared>),
@@ -126,7 +126,7 @@ impl Run {
             _ => cache.find(sql, types),
         };
         let Some(prepared) = ready else {
-            let (name, closing) = if self.alone { Default::default() } else { cache.begin() };
+            let (name, closing) = if self.alone { Default::default() } else { cache.begin(sql, types) };
             let mut steps: Vec<_> = closing.iter().map(|name| Step::CloseStatement(name)).collect();
             steps.push(Step::Parse { name: &name, sql, types });
             steps.push(Step::DescribeStatement(&name));
@@ -138,6 +138,9 @@ impl Run {
         let encoded = parameters.encode(&prepared.types);
         if self.must_ask(&prepared, *look_up, encoded.is_err(), cache) {
             self.asked = true;
+            if !matches!(self.state, State::Ready(_)) {
+                cache.hold(&prepared.name);
+            }
             // For all of them: what is known of the others may be forgotten before it runs.
             let sent = send(Request::Query(&question(&prepared.own.all)));
             let (answer, error) = Default::default();
@@ -160,6 +163,9 @@ impl Run {
             steps = &steps[..steps.len() - 1];
         }
         let sent = send(Request::Steps { steps, end: End::Sync });
+        if matches!(self.state, State::Ready(_)) {
+            cache.release(&prepared.name);
+        }
         self.state = State::Running(Some(prepared));
         Ok(sent)
     }
@@ -242,8 +248,11 @@ impl Run {
                 if let Message::Complete(tag) = message {
                     cache.did(tag.as_bytes());
                 }
-                let next = into.message(message)?;
-                flow = if flow == Flow::Continue { next } else { flow };
+                // Whoever wants no more at the columns is told nothing more.
+                if flow != Flow::Cancel {
+                    let next = into.message(message)?;
+                    flow = if next == Flow::Continue { flow } else { next };
+                }
             }
             _ => {}
         }
@@ -286,14 +295,18 @@ impl Run {
             State::Preparing { described: Some(prepared), .. } => {
                 if !prepared.name.is_empty() {
                     cache.insert(sql, types, prepared.clone());
+                    cache.hold(&prepared.name);
                 }
                 self.state = State::Ready(prepared);
             }
             State::Preparing { name, .. } if !name.is_empty() => cache.give_up(name),
             State::Running(Some(prepared)) if self.trouble.is_some() => cache.invalidate(sql, types, &prepared),
             State::Asking(question) => {
-                let Some(ready) = ready else { return Ok(false) };
                 let Question { prepared, answer, error } = *question;
+                let Some(ready) = ready else {
+                    cache.release(&prepared.name);
+                    return Ok(false);
+                };
                 let asked = &prepared.own.all;
                 match error {
                     None if answer.is_too_large() => self.learned = Some(cache.types().without(asked)),
@@ -303,6 +316,7 @@ impl Run {
                         if !has_all && !self.renewed {
                             // One is gone, and perhaps there is another of its name: what was prepared with the old one is
                             // prepared anew.
+                            cache.release(&prepared.name);
                             cache.invalidate(sql, types, &prepared);
                             (self.renewed, self.asked) = (true, false);
                             return Ok(true);
@@ -317,6 +331,7 @@ impl Run {
                         }
                         // A transaction has ended with it.
                         if ready != Transaction::Idle || Hindrance::of(&error) == Hindrance::Cancelled {
+                            cache.release(&prepared.name);
                             return Err(error);
                         }
                         self.learned = Some(learned);
@@ -348,6 +363,8 @@ impl Run {
         match std::mem::replace(&mut self.state, State::New) {
             State::Preparing { described: Some(prepared), .. } => cache.give_up(prepared.name.clone()),
             State::Preparing { name, .. } => cache.give_up(name),
+            State::Ready(prepared) => cache.release(&prepared.name),
+            State::Asking(question) => cache.release(&question.prepared.name),
             _ => {}
         }
     }

@@ -154,6 +154,18 @@ fn an_error_is_told_where_another_try_cannot_mend_it() {
 }
 
 #[test]
+fn the_name_of_a_statement_is_that_of_no_other_statement_on_whatever_connection() {
+    // A pooler may give us the server that another one used, and what has the same name there would be run.
+    let asked: [(&str, &[u32]); 3] = [("SELECT $1", &[]), ("SELECT $1", &[23]), ("SELECT $1 + 1", &[])];
+    let mut names: Vec<_> = asked.iter().map(|(sql, types)| Cache::new(8).begin(sql, types).0).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 3, "{names:?}");
+    let mut cache = Cache::new(8);
+    assert_ne!(cache.begin("SELECT $1", &[]).0, cache.begin("SELECT $1", &[]).0, "and two may be on their way at once");
+}
+
+#[test]
 fn two_that_prepare_the_same_at_once_leave_one() {
     let mut stage = Stage::new(8);
     let statement = db().execute("a", (1_i32,));
@@ -170,6 +182,9 @@ fn two_that_prepare_the_same_at_once_leave_one() {
         });
     }
     assert_eq!(stage.cache.len(), 1);
+    for run in [&mut first, &mut second] {
+        assert_eq!(stage.step(run, &mut into, &rows(&[0; 4])), ("BES".to_owned(), Then::Done));
+    }
     let closed = [vec![message(b'3', b"")], preparing(23)].concat();
     let (sent, _) = stage.run(&db().execute("b", (1_i32,)), &[&closed, &rows(&[0; 4])]);
     assert_eq!(sent, ["CPDS", "BES"], "the other is closed");

@@ -118,7 +118,9 @@ impl Client {
     fn tell_error<'a>(&mut self, error: ErrorRef<'a>) -> Told<'a> {
         let message = Message::Error(error);
         if error.is_fatal() {
-            (self.state, self.fatal) = (State::Closed, true);
+            // The process that worked for us names the routine in which it ended. A pooler does not, and what it was given
+            // may be with a server that works on.
+            (self.state, self.fatal) = (State::Closed, error.field(b'R').is_some());
             let front = self.owed.front().copied();
             self.drop_front();
             return Ok(match front {

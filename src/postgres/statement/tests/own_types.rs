@@ -79,6 +79,35 @@ fn what_is_not_built_in_is_looked_up_once() {
 }
 
 #[test]
+fn a_statement_whose_types_are_being_looked_up_keeps_its_name_whoever_is_prepared_meanwhile() {
+    let mut stage = Stage::new(1);
+    let (first, mut into) = (db().execute("a", (Mood(&["happy", "sad"]),)), Collected::new(1 << 20));
+    let mut first = first.run();
+    assert_eq!(stage.step(&mut first, &mut into, &moody()), ("PDS".to_owned(), Then::Again));
+    first.send(&mut stage.cache, |request| stage.line.send(request)).unwrap();
+    assert_eq!(stage.line.kinds(), "Q");
+    // There is room for one.
+    let (mut second, mut other) = (db().execute("b", (1_i32,)).run(), Collected::new(1 << 20));
+    second.send(&mut stage.cache, |request| stage.line.send(request)).unwrap();
+    assert_eq!(stage.line.kinds(), "PDS", "the first has yet to be run by its name");
+    let mut then = Then::Done;
+    stage.line.answer(&catalogues("{happy,sad}").concat(), |message| {
+        let done = matches!(message, Message::Ready(_));
+        then = first.message(&message, done, &mut stage.cache, &mut into).unwrap();
+    });
+    assert_eq!(then, Then::Again);
+    stage.line.answer(&preparing(23).concat(), |message| {
+        let done = matches!(message, Message::Ready(_));
+        second.message(&message, done, &mut stage.cache, &mut other).unwrap();
+    });
+    assert_eq!(stage.step(&mut first, &mut into, &happy()), ("BES".to_owned(), Then::Done));
+    assert_eq!(stage.step(&mut second, &mut other, &rows(&[0; 4])), ("BES".to_owned(), Then::Done));
+    let closed = [vec![message(b'3', b"")], vec![message(b'3', b"")], preparing(23)].concat();
+    let (sent, _) = stage.run(&db().execute("c", (1_i32,)), &[&closed, &rows(&[0; 4])]);
+    assert_eq!((&*sent[0], stage.cache.len()), ("CCPDS", 1), "and is closed when it was");
+}
+
+#[test]
 fn what_is_not_looked_up_travels_as_text() {
     let mut stage = Stage::new(8);
     let statement = db().execute("a", ("sad",)).look_up(LookUp::Never);
