@@ -85,7 +85,14 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
             asked.outcomes.insert(outcome.request_id().as_u64(), outcome);
         }
         loop {
-            let next = printer().next();
+            let next = {
+                let printer = printer();
+                // What was given up because nobody reads it is not complained about.
+                if printer.is_over() {
+                    break;
+                }
+                printer.next()
+            };
             let Some(outcome) = asked.outcomes.remove(&next) else { break };
             let subscribes = asked.subscriptions.contains(&outcome.request_id());
             asked.subscriptions.retain(|id| *id != outcome.request_id());
