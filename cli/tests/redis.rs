@@ -334,6 +334,7 @@ fn what_belongs_to_http_is_refused_by_name() {
         (&["load", "http://127.0.0.1:1", "GET", "key"], "words behind the URL are for databases"),
         (&["fetch", "--json", "http://127.0.0.1:1"], "--json is for databases"),
         (&["fetch", url, "MONITOR"], "MONITOR is answered without end"),
+        (&["fetch", "--count", "1", url, "GET", "key"], "--count is for what listens"),
     ] {
         let ran = aquests(args).exits(2).says(words);
         assert_eq!(ran.out, "", "{args:?}");
