@@ -239,7 +239,7 @@ fn notifications_are_printed_as_they_come_until_there_are_enough() {
         let running = start(&mut command(&["fetch", &url, "LISTEN a"]));
         wait_for(&server, "idle", "LISTEN a");
         server.terminate_backends();
-        running.end().exits(1).says("aquests: ");
+        running.end().exits(1).says("FATAL 57P01: terminating connection due to administrator command");
     });
 }
 
