@@ -103,6 +103,8 @@ fn an_error_is_said_on_standard_error_and_fails() {
         "{}",
         ran.err
     );
+    // Nobody listens there, and where its port begins can be seen.
+    aquests(&["fetch", "redis://[::1]:1", "PING"]).exits(1).says("cannot connect to [::1]:1: ");
     server.cli(&["CONFIG", "SET", "requirepass", "right"]);
     let ran = aquests(&["fetch", &server.url(), "GET", "key"]).exits(1);
     assert!(ran.err.contains("did not accept the login: NOAUTH"), "{}", ran.err);
