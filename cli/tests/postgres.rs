@@ -10,6 +10,8 @@ mod schema;
 #[allow(unexpected_cfgs)]
 #[path = "../../tests/support/mod.rs"]
 mod servers;
+#[path = "postgres/values.rs"]
+mod values;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
