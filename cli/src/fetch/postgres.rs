@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aquests::postgres::{BoxedValue, LookUp, Postgres};
+use aquests::postgres::{BoxedValue, Limits, LookUp, Postgres};
 use aquests::{Outcome, Push, Request, Session};
 
 use super::printer::{self, End};
@@ -21,11 +21,15 @@ use crate::{database, signal};
 /// A statement may take as long as it likes, and says nothing meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// Bytes of a row at most: no server sends longer messages, and libpq takes none. They are there because somebody asked for
+/// them, and memory grows only with what comes.
+const MESSAGE: u32 = 1 << 30;
+
 /// Runs the command.
 pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     // A body is what is copied.
     let of_http = args.of_http().find(|option| *option != "--body-file");
-    let db = database::postgres(&args.url, &args.tls, of_http)?;
+    let db = database::postgres(&args.url, &args.tls, of_http)?.limits(Limits::default().message(MESSAGE));
     let (text, values) = match args.more.split_first() {
         None if io::stdin().is_terminal() => {
             let words = "a statement is missing behind the URL: postgres://… \"SELECT 1\"";

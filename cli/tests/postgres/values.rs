@@ -1,4 +1,5 @@
-//! Values as they are: what CSV must keep from being read as something else, texts in another encoding than UTF-8.
+//! Values as they are: what CSV must keep from being read as something else, texts in another encoding than UTF-8, and what is
+//! too long for most.
 
 use crate::servers::{Folder, PostgresServer, must_end};
 use crate::support::{aquests, command, start};
@@ -43,5 +44,17 @@ fn a_text_that_is_not_utf_8_is_never_replaced_by_another() {
         assert_eq!(out, b"city\r\nPlze\xfc\r\n", "as the server sent it: {}", out.escape_ascii());
         let ran = aquests(&["fetch", "--json", &url, sql]).exits(1).says("a value of city is not UTF-8");
         assert_eq!(ran.out, "");
+    });
+}
+
+#[test]
+fn a_row_may_be_as_long_as_a_server_can_send_it() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        // More than the 64 MiB that a program is content with.
+        let sql = "SELECT repeat('x', 70000000) AS x";
+        let (ran, out) = start(&mut command(&["fetch", &server.url("trust:secret"), sql])).end_with_bytes();
+        ran.exits(0);
+        assert_eq!(out.len(), "x\r\n\r\n".len() + 70_000_000);
     });
 }
