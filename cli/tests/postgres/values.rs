@@ -1,6 +1,9 @@
 //! Values as they are: what CSV must keep from being read as something else, texts in another encoding than UTF-8, and what is
 //! too long for most.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::servers::{Folder, PostgresServer, must_end};
 use crate::support::{aquests, command, start};
 
@@ -56,5 +59,24 @@ fn a_row_may_be_as_long_as_a_server_can_send_it() {
         let (ran, out) = start(&mut command(&["fetch", &server.url("trust:secret"), sql])).end_with_bytes();
         ran.exits(0);
         assert_eq!(out.len(), "x\r\n\r\n".len() + 70_000_000);
+    });
+}
+
+#[test]
+fn a_password_file_that_is_left_alone_is_named() {
+    must_end(|| {
+        let server = PostgresServer::start();
+        let folder = Folder::new();
+        folder.write("secrets", "*:*:*:*:secret\n");
+        let file = folder.path().join("secrets");
+        let url = server.url("scram");
+        let mut command = command(&["fetch", &url, "SELECT 1 AS one"]);
+        command.env("PGPASSFILE", &file);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let ran = start(&mut command).end().exits(1).says("the server wants a password");
+        ran.says(&format!("aquests: warning: the password file {} can be read by others", file.display()));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let ran = start(&mut command).end().exits(0).prints("one\r\n1\r\n");
+        assert_eq!(ran.err, "");
     });
 }
