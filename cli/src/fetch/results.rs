@@ -133,8 +133,11 @@ impl Results {
         let copied = std::mem::take(&mut self.copied);
         if let Writer::Table(out, set) = &mut self.writer {
             let set = set.take();
-            if let Some(set) = &set {
-                write_table(&mut *out, set)?;
+            match &set {
+                // Which looks like a statement without rows otherwise.
+                Some(set) if set.columns().is_empty() && set.is_empty() => write!(out, "--\n(0 rows)\n\n")?,
+                Some(set) => write_table(&mut *out, set)?,
+                None => {}
             }
             // As `psql`: where there were rows, what changed them still tells how many there are, and what copied says nothing.
             let changes = ["INSERT", "UPDATE", "DELETE", "MERGE"].iter().any(|word| tag.starts_with(word));
