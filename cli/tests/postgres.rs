@@ -476,12 +476,14 @@ fn a_report_tells_answers_by_code_and_shows_no_password() {
         assert!(form == "csv" || ran.out.contains("postgres://127.0.0.1:"), "{form}: {}", ran.out);
     }
     let ran = load("json", &["SELECT 1 / $1::int", "0"]);
+    assert!(ran.err.contains("no answer was OK: all 100 were errors, most of them 22012"), "{}", ran.err);
     let json: Value = serde_json::from_str(&ran.out).unwrap();
     schema::validate(&json, &serde_json::from_str(include_str!("../load-report.schema.json")).unwrap()).unwrap();
     assert_eq!(json["replies"]["22012"], 100, "division by zero: {json}");
     assert_eq!((&json["options"]["method"], &json["requests"]["answered"]), (&"SELECT".into(), &100.into()));
     let ran = load("csv", &["SELECT 1 / ($1::int % 2)", "{seq}"]);
     assert!(ran.out.ends_with("\r\n\r\nreply,count\r\n22012,50\r\nOK,50\r\n"), "{}", ran.out);
+    assert!(!ran.err.contains("no answer was OK"), "{}", ran.err);
     // Nobody is let in with another.
     let wrong = url.replace("hunter2", "hunter3");
     let ran = aquests(&["load", "--quiet", &wrong, "SELECT 1"]).exits(1).says("did not accept the login");
