@@ -182,6 +182,9 @@ fn copies_come_from_standard_input_or_a_file_and_go_out_as_they_are() {
             let theirs = Command::new("psql").args(["-X", "-c", &sql, &url]).output().unwrap().stdout;
             assert_eq!(bytes, theirs, "{sql}");
         }
+        // Who is asked on a terminal is told so.
+        let said = on_a_terminal(&url, &["COPY copied FROM STDIN"]);
+        assert!(said.contains("what is written now is copied; Ctrl-D ends it") && said.contains("COPY 0"), "{said}");
         // Nothing of it is there where something of it is wrong.
         folder.write("wrong", "1,a\nx,b\n");
         let wrong = fs::File::open(folder.path().join("wrong")).unwrap();

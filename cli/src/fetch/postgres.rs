@@ -14,7 +14,7 @@ use super::printer::{self, End};
 use super::results::{Form, Results};
 use super::{SILENCE, from_stdin, sql};
 use crate::args::FetchArgs;
-use crate::output::{Failure, Sink};
+use crate::output::{Failure, Sink, note};
 use crate::request::STDIN;
 use crate::{database, signal};
 
@@ -150,7 +150,12 @@ fn request(args: &FetchArgs, db: &Postgres, text: &str, values: &[String]) -> Re
                 "standard input has the statement, and cannot have what is copied, too: write it behind the URL";
             return Err(Failure::Usage(words.to_owned()));
         }
-        _ if copies_in => from_stdin(db.copy_in(text).into()),
+        _ if copies_in => {
+            if io::stdin().is_terminal() {
+                note("aquests: what is written now is copied; Ctrl-D ends it");
+            }
+            from_stdin(db.copy_in(text).into())
+        }
         None if values.is_empty() => db.query(text).into(),
         _ => {
             let values: Vec<BoxedValue> =
