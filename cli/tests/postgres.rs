@@ -491,6 +491,8 @@ fn a_report_tells_answers_by_code_and_shows_no_password() {
     let wrong = url.replace("hunter2", "hunter3");
     let ran = aquests(&["load", "--quiet", &wrong, "SELECT 1"]).exits(1).says("did not accept the login");
     assert!(!ran.err.contains("hunter3"), "{}", ran.err);
+    let ran = aquests(&["fetch", &wrong, "SELECT 1"]).exits(1).says("did not accept the login: FATAL 28P01: ");
+    assert!(!ran.err.contains("hunter3"), "{}", ran.err);
 }
 
 #[test]
