@@ -125,7 +125,7 @@ def start_postgres(folder, core):
     port = free_port()
     settings = {
         "listen_addresses": HOST,
-        "unix_socket_directories": "",
+        "unix_socket_directories": str(folder),
         "fsync": "off",
         "max_connections": "200",
         # Nothing begins by itself in the middle of a run.

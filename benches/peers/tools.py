@@ -148,11 +148,11 @@ class Pgbench:
 
     name = "pgbench"
 
-    def __init__(self, binary, port):
-        self.binary, self.port = binary, port
+    def __init__(self, binary, host, port):
+        self.binary, self.host, self.port = binary, host, port
 
     def command(self, load):
-        where = ["-h", HOST, "-p", str(self.port), "-U", "postgres"]
+        where = ["-h", self.host, "-p", str(self.port), "-U", "postgres"]
         what = ["-S", "-M", "prepared", "-n", "-c", str(load.connections), "-j", "1", "-T", str(load.seconds)]
         return [self.binary, *where, *what, "postgres"]
 

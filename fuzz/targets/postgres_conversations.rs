@@ -6,38 +6,21 @@
 
 #[path = "../../protocols/tests/recordings/frontend.rs"]
 mod frontend;
-#[path = "../../protocols/tests/recordings/tape.rs"]
-mod tape;
 
+use aquests_fuzz::same_in_every_conversation;
 use aquests_protocols::postgres::{Client, Limits, Login};
-use aquests_protocols::testing::{Run, Side};
+use aquests_protocols::testing::Side;
 use libfuzzer_sys::fuzz_target;
 
 /// AuthenticationOk and ReadyForQuery.
 const HELLO: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
 
-fuzz_target!(|input: &[u8]| {
-    let runs = tape::runs(input);
-    let whole = hold(&runs, usize::MAX);
-    for piece in [1, 7] {
-        assert_eq!(hold(&runs, piece), whole, "in pieces of {piece}, and whole");
-    }
-});
+fuzz_target!(|input: &[u8]| same_in_every_conversation(input, start, frontend::say));
 
-fn hold(runs: &[tape::Run], piece: usize) -> Run<String> {
+fn start() -> Side<Client, String> {
     let limits = Limits::default().message(1 << 20);
     let client = Client::new(Login::new("me")).expect("it can be written").limits(limits).pipeline(8);
-    let (mut side, mut next) = (Side::client(client, frontend::see), 0);
+    let mut side = Side::client(client, frontend::see);
     side.receive(HELLO, false);
-    for run in runs {
-        if run.by_server {
-            run.bytes.chunks(piece).for_each(|bytes| side.receive(bytes, false));
-        } else if !side.is_over() {
-            frontend::say(&mut side, &run.bytes, &mut next);
-        }
-    }
-    if !side.is_over() {
-        side.receive(b"", true);
-    }
-    side.finish()
+    side
 }

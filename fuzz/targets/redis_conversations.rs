@@ -6,31 +6,8 @@
 
 #[path = "../../protocols/tests/recordings/commands.rs"]
 mod commands;
-#[path = "../../protocols/tests/recordings/tape.rs"]
-mod tape;
 
-use aquests_protocols::testing::Run;
+use aquests_fuzz::same_in_every_conversation;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| {
-    let runs = tape::runs(input);
-    let whole = hold(&runs, usize::MAX);
-    for piece in [1, 7] {
-        assert_eq!(hold(&runs, piece), whole, "in pieces of {piece}, and whole");
-    }
-});
-
-fn hold(runs: &[tape::Run], piece: usize) -> Run<String> {
-    let (mut side, mut next) = (commands::start(), 0);
-    for run in runs {
-        if run.by_server {
-            run.bytes.chunks(piece).for_each(|bytes| side.receive(bytes, false));
-        } else if !side.is_over() {
-            commands::say(&mut side, &run.bytes, &mut next);
-        }
-    }
-    if !side.is_over() {
-        side.receive(b"", true);
-    }
-    side.finish()
-}
+fuzz_target!(|input: &[u8]| same_in_every_conversation(input, commands::start, commands::say));

@@ -130,6 +130,8 @@ impl PostgresBuilder {
              fsync = off\n\
              synchronous_commit = off\n\
              full_page_writes = off\n\
+             # Rows come in the order in which they were written.\n\
+             synchronize_seqscans = off\n\
              # In its folder, which goes whatever happens.\n\
              dynamic_shared_memory_type = mmap\n"
         );
