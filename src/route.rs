@@ -115,6 +115,8 @@ impl RouteKey {
     pub(crate) fn peer(&self) -> String {
         match &self.address {
             Some(address) => address.to_string(),
+            // An address of version 6, which has brackets in some dialects and in others none.
+            None if self.host.contains(':') && !self.host.starts_with('[') => format!("[{}]:{}", self.host, self.port),
             None => format!("{}:{}", self.host, self.port),
         }
     }

@@ -77,7 +77,11 @@ impl Url {
             return Err(Error::invalid("credentials in a URL are not supported: send an authorization header"));
         }
         // What cannot be read is not repeated: it may be something else than a URL, and hold a password.
-        let bad = || Error::invalid("the URL has no valid host and port");
+        let bad = || {
+            let words = "the URL has no valid host and port";
+            let how = if authority.is_ascii() { "" } else { ": outside of ASCII, a name is written as xn--…" };
+            Error::invalid(format!("{words}{how}"))
+        };
         if rest.len() == text.len() && authority.contains('=') {
             // These are the words of a database (`password=…`), and go nowhere as a host either.
             return Err(bad());

@@ -42,9 +42,9 @@ pub(crate) enum Command {
 /// runs there.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The password of a database may stand in its URL or in the environment (REDISCLI_AUTH; PGPASSWORD, PGPASSFILE and
-all else that psql looks at).
-Exit status: 0 all requests were answered, 1 some were not (or a database answered with an error), 2 the command line
+The password of a database may stand in its URL or in the environment (REDISCLI_AUTH; PGPASSWORD, PGPASSFILE and \
+all else that psql looks at).\n\
+Exit status: 0 all requests were answered, 1 some were not (or a database answered with an error), 2 the command line \
 is wrong, 130 a statement was stopped by Ctrl-C.")]
 pub(crate) struct FetchArgs {
     /// What to fetch, or whom to ask
@@ -116,10 +116,11 @@ pub(crate) struct FetchArgs {
 /// answers took. Ctrl-C ends the run and prints the report.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Numbers may end in k, m or g (10k is 10000). Durations have units (500ms, 10s, 1m30s); without one they are seconds.
-In URL, headers, body and words, {rand:1:100000}, {seq}, {uuid} and {bytes:64} are filled in anew for each request.
-A threshold names min, mean, p50, p99.9 or any other percentile, max, errors (a number, or % of requests), or rps.
-Exit status: 0 all requests were answered, 1 some were not or a threshold was missed, 2 the command line is wrong.")]
+Numbers may end in k, m or g (10k is 10000). Durations have units (500ms, 10s, 1m30s); without one they are seconds.\n\
+In URL, headers, body and words, {rand:1:100000}, {seq}, {uuid} and {bytes:64} are filled in anew for each request.\n\
+A threshold names min, mean, p50, p99.9 or any other percentile, max, errors (a number, or % of requests), or rps.\n\
+Exit status: 0 all requests were answered (a status of 500 and an error of a database are answers, too), 1 some were \
+not or a threshold was missed, 2 the command line is wrong.")]
 pub(crate) struct LoadArgs {
     /// What to load. Without it, or with a path only (/bytes/1000), a target in this process is loaded
     pub(crate) url: Option<String>,
@@ -150,7 +151,8 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'q', long, value_parser = units::rate, value_name = "NUMBER")]
     pub(crate) rate: Option<f64>,
 
-    /// Requests on their way at once on one connection: streams of HTTP/2, or the pipeline of HTTP/1.1 or Redis
+    /// Requests on their way at once on one connection: streams of HTTP/2, or the pipeline of HTTP/1.1, Redis or
+    /// PostgreSQL
     #[arg(short = 'p', long, default_value = "1", value_parser = units::depth, value_name = "NUMBER")]
     pub(crate) depth: u16,
 

@@ -27,6 +27,7 @@ use database::Database;
 use output::{Failure, note};
 
 fn main() -> ExitCode {
+    output::hear_warnings();
     let result = match &parse().command {
         Command::Fetch(args) => fetch::run(args),
         Command::Load(args) => load::run(args),

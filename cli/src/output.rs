@@ -67,6 +67,30 @@ impl Sink {
     }
 }
 
+/// What the library warns of goes where all complaints go: a password file that it leaves alone, say.
+struct Warnings;
+
+impl log::Log for Warnings {
+    fn enabled(&self, about: &log::Metadata<'_>) -> bool {
+        about.level() <= log::Level::Warn && about.target().starts_with("aquests")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            note(&format!("aquests: warning: {}", record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// From now on warnings are heard. Called once in a process.
+pub(crate) fn hear_warnings() {
+    if log::set_logger(&Warnings).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+}
+
 /// A line on standard error. If nobody can read it, there is nobody to tell.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");

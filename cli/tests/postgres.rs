@@ -10,6 +10,8 @@ mod schema;
 #[allow(unexpected_cfgs)]
 #[path = "../../tests/support/mod.rs"]
 mod servers;
+#[path = "postgres/values.rs"]
+mod values;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -50,7 +52,7 @@ fn on_a_terminal(url: &str, args: &[&str]) -> String {
 const RESULTS: &str = "CREATE TEMP TABLE city (name text, people int);
     INSERT INTO city VALUES ('Plzeň', 187928), ('東京', 14264798), (E'two\nlines', NULL) RETURNING people, name;
     SELECT name AS \"the name\", people, people * 1.5 AS half, 'a \"b\", c' AS quoted, true AS yes FROM city;
-    SELECT 1 WHERE false; SELECT; ; COPY city (people) TO STDOUT; UPDATE city SET people = 0; TABLE city; BEGIN; COMMIT";
+    SELECT 1 WHERE false; SELECT; SELECT WHERE false; ; COPY city (people) TO STDOUT; UPDATE city SET people = 0; TABLE city; BEGIN; COMMIT";
 
 #[test]
 fn results_look_as_psql_shows_them() {
@@ -60,7 +62,7 @@ fn results_look_as_psql_shows_them() {
         assert_eq!(on_a_terminal(&url, &[RESULTS]), psql(&url, &["-c", RESULTS], Stdio::null()).out);
         // Its rows end with LF, those of RFC 4180 with CRLF, and there an empty text is not NULL, which no value here is. A row
         // without columns has no form in CSV.
-        let sql = RESULTS.replace("SELECT; ;", ";");
+        let sql = RESULTS.replace("SELECT; SELECT WHERE false; ;", ";");
         let (ours, theirs) = both(&server, &[], &[&sql], &["-q", "--csv"], &sql);
         assert_eq!(ours.exits(0).out.replace("\r\n", "\n"), theirs.out);
         // Values are never written into the statement, and types need not be said.
@@ -180,6 +182,9 @@ fn copies_come_from_standard_input_or_a_file_and_go_out_as_they_are() {
             let theirs = Command::new("psql").args(["-X", "-c", &sql, &url]).output().unwrap().stdout;
             assert_eq!(bytes, theirs, "{sql}");
         }
+        // Who is asked on a terminal is told so.
+        let said = on_a_terminal(&url, &["COPY copied FROM STDIN"]);
+        assert!(said.contains("what is written now is copied; Ctrl-D ends it") && said.contains("COPY 0"), "{said}");
         // Nothing of it is there where something of it is wrong.
         folder.write("wrong", "1,a\nx,b\n");
         let wrong = fs::File::open(folder.path().join("wrong")).unwrap();
@@ -239,7 +244,7 @@ fn notifications_are_printed_as_they_come_until_there_are_enough() {
         let running = start(&mut command(&["fetch", &url, "LISTEN a"]));
         wait_for(&server, "idle", "LISTEN a");
         server.terminate_backends();
-        running.end().exits(1).says("aquests: ");
+        running.end().exits(1).says("FATAL 57P01: terminating connection due to administrator command");
     });
 }
 
@@ -474,15 +479,19 @@ fn a_report_tells_answers_by_code_and_shows_no_password() {
         assert!(form == "csv" || ran.out.contains("postgres://127.0.0.1:"), "{form}: {}", ran.out);
     }
     let ran = load("json", &["SELECT 1 / $1::int", "0"]);
+    assert!(ran.err.contains("no answer was OK: all 100 were errors, most of them 22012"), "{}", ran.err);
     let json: Value = serde_json::from_str(&ran.out).unwrap();
     schema::validate(&json, &serde_json::from_str(include_str!("../load-report.schema.json")).unwrap()).unwrap();
     assert_eq!(json["replies"]["22012"], 100, "division by zero: {json}");
     assert_eq!((&json["options"]["method"], &json["requests"]["answered"]), (&"SELECT".into(), &100.into()));
     let ran = load("csv", &["SELECT 1 / ($1::int % 2)", "{seq}"]);
     assert!(ran.out.ends_with("\r\n\r\nreply,count\r\n22012,50\r\nOK,50\r\n"), "{}", ran.out);
+    assert!(!ran.err.contains("no answer was OK"), "{}", ran.err);
     // Nobody is let in with another.
     let wrong = url.replace("hunter2", "hunter3");
     let ran = aquests(&["load", "--quiet", &wrong, "SELECT 1"]).exits(1).says("did not accept the login");
+    assert!(!ran.err.contains("hunter3"), "{}", ran.err);
+    let ran = aquests(&["fetch", &wrong, "SELECT 1"]).exits(1).says("did not accept the login: FATAL 28P01: ");
     assert!(!ran.err.contains("hunter3"), "{}", ran.err);
 }
 

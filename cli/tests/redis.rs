@@ -10,7 +10,7 @@ mod schema;
 mod servers;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
@@ -103,6 +103,8 @@ fn an_error_is_said_on_standard_error_and_fails() {
         "{}",
         ran.err
     );
+    // Nobody listens there, and where its port begins can be seen.
+    aquests(&["fetch", "redis://[::1]:1", "PING"]).exits(1).says("cannot connect to [::1]:1: ");
     server.cli(&["CONFIG", "SET", "requirepass", "right"]);
     let ran = aquests(&["fetch", &server.url(), "GET", "key"]).exits(1);
     assert!(ran.err.contains("did not accept the login: NOAUTH"), "{}", ran.err);
@@ -163,6 +165,22 @@ fn memory_of(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_reader_who_goes_away_is_no_error_and_nobody_complains_of_what_was_given_up() {
+    let server = RedisServer::start();
+    server.feed(&format!("SET long {}\n", "x".repeat(4 << 20)));
+    let mut child = command(&["fetch", &server.url()]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than are sent ahead, so that many wait when the reader goes.
+    stdin.write_all("GET long\n".repeat(2_000).as_bytes()).unwrap();
+    let mut some = [0; 10];
+    child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*said), (Some(0), ""), "only the first bytes were wanted");
+    drop(stdin);
 }
 
 #[test]
@@ -318,6 +336,7 @@ fn what_belongs_to_http_is_refused_by_name() {
         (&["load", "http://127.0.0.1:1", "GET", "key"], "words behind the URL are for databases"),
         (&["fetch", "--json", "http://127.0.0.1:1"], "--json is for databases"),
         (&["fetch", url, "MONITOR"], "MONITOR is answered without end"),
+        (&["fetch", "--count", "1", url, "GET", "key"], "--count is for what listens"),
     ] {
         let ran = aquests(args).exits(2).says(words);
         assert_eq!(ran.out, "", "{args:?}");

@@ -65,6 +65,27 @@ fn a_client_certificate_is_shown_with_a_key_of_its_own_or_in_its_file() {
 }
 
 #[test]
+fn what_an_address_says_is_told_rather_than_that_nobody_listens_at_another() {
+    let certificates = Certificates::new("tls-several", &["127.0.0.1"]);
+    let server = Openssl::start(&certificates, &[]);
+    let port = server.address.port();
+    // Nobody listens at the second, as with servers that know no IPv6.
+    let (there, url) = (format!("h:{port}:127.0.0.1,127.0.0.2"), format!("https://h:{port}/"));
+    for command in ["fetch", "load"] {
+        let ran = aquests(&[command, "--resolve", &there, &url]).exits(1);
+        ran.says("TLS with ").says("the certificate is signed by an unknown authority");
+    }
+}
+
+#[test]
+fn a_server_that_never_begins_with_tls_is_told_from_one_that_cannot_be_reached() {
+    // Connections are made and nobody looks at them, as where a server waits for a line of its own protocol.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    aquests(&["fetch", "--connect-timeout", "100ms", &url]).exits(1).says("TLS was not agreed on within 100ms");
+}
+
+#[test]
 fn one_version_is_spoken_where_that_is_wanted() {
     let certificates = Certificates::new("tls-version", &["127.0.0.1"]);
     let (any, old) = (Openssl::start(&certificates, &[]), Openssl::start(&certificates, &["-tls1_2"]));

@@ -135,7 +135,11 @@ impl Core {
             _ => Setback::Unreached,
         };
         let said = if words.is_empty() { kind.name() } else { words };
-        let words = format!("{}: {said}", entry.key.of_host(way.host).peer());
+        let words = match settings.hosts.len() {
+            // The error names it.
+            1 => said.to_owned(),
+            _ => format!("{}: {said}", entry.key.of_host(way.host).peer()),
+        };
         let next = entry.hosts.failed(&settings, way, setback, words);
         if entry.hosts.next().host != before.host {
             entry.names = Names::Unknown;

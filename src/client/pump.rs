@@ -418,7 +418,7 @@ impl Core {
         {
             let mut rest: VecDeque<_> = addresses.iter().copied().collect();
             rest.rotate_left(*next % addresses.len());
-            let race = Race { attempts: Vec::new(), rest, next_at: now, deadline };
+            let race = Race { attempts: Vec::new(), rest, next_at: now, deadline, refused: None };
             self.pool.connections[connection].race = Some(Box::new(race));
             return self.attempt(connection, reactor, now);
         }
@@ -549,6 +549,9 @@ impl Core {
         race.attempts.retain(|(key, _)| *key != at.key);
         if race.attempts.len() == before {
             return false;
+        }
+        if matches!(reason, Reason::Tls(_)) {
+            race.refused.get_or_insert_with(|| reason.to_string());
         }
         // TLS has a deadline of its own, which is that of one address.
         let timeout = matches!(reason, Reason::Deadline) && race.deadline <= at.now;

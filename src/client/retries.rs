@@ -45,19 +45,27 @@ impl Core {
         }
         if !opened {
             let mut kind = ErrorKind::of(reason, false);
+            let refused = entry.race.as_mut().and_then(|race| race.refused.take());
+            if refused.is_some() {
+                kind = ErrorKind::Tls;
+            }
             let late = |limit: Duration| entry.handshakes.iter().any(|(_, began)| *began + limit <= now);
             if kind == ErrorKind::Timeout(Phase::Connect) && self.settings.tls_timeout.is_some_and(late) {
                 kind = ErrorKind::Timeout(Phase::Tls);
             }
             let detail = match kind {
                 ErrorKind::Timeout(Phase::Connect) => {
-                    format!("no connection within {:?}", self.connect_timeout(route))
+                    let what = if entry.handshakes.is_empty() { "no connection" } else { "TLS was not agreed on" };
+                    format!("{what} within {:?}", self.connect_timeout(route))
                 }
                 ErrorKind::Timeout(_) => String::new(),
+                _ if refused.is_some() => refused.unwrap_or_default(),
                 _ => self.pool.routes[route].key.dialect.explain(reason),
             };
             self.came_to_nothing(&entry, opened, kind, &detail, now);
         }
+        // A server that ends a session may say why.
+        let said = words.as_ref().map(|(_, words)| words.clone());
         let words = words.or_else(|| refusal(&self.pool.routes[route].key.dialect, reason));
         if in_vain && let Some((kind, words)) = words {
             self.came_to_nothing(&entry, opened, kind, &words, now);
@@ -80,7 +88,11 @@ impl Core {
         {
             session.lost = true;
             self.fail_all(route, ErrorKind::Closed, "the connection of the session is gone", now);
-            let error = Error::new(ErrorKind::of(reason, true), self.pool.routes[route].key.peer(), reason.to_string());
+            let error = Error::new(
+                ErrorKind::of(reason, true),
+                self.pool.routes[route].key.peer(),
+                said.unwrap_or_else(|| reason.to_string()),
+            );
             self.listeners.tell(route, Push::Lost(&error));
         }
         if self.has_waiting(route) {

@@ -148,6 +148,8 @@ pub(crate) struct Race {
     pub(crate) next_at: Moment,
     /// When all of it must be over.
     pub(crate) deadline: Moment,
+    /// Why TLS failed at one of them: that tells more than that nobody listens at another.
+    pub(crate) refused: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

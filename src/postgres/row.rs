@@ -288,6 +288,14 @@ pub(super) fn words<'a>(column: &Column, raw: &'a [u8]) -> Option<Cow<'a, str>> 
     }
 }
 
+/// The same as bytes, which are those that came where they came as text.
+pub(super) fn try_bytes<'a>(column: &Column, raw: &'a [u8]) -> io::Result<Cow<'a, [u8]>> {
+    if column.format == Format::Text {
+        return Ok(Cow::Borrowed(raw));
+    }
+    try_words(column, raw).map(|words| Cow::Owned(words.into_owned().into_bytes()))
+}
+
 /// The same for whoever writes all of a row.
 pub(super) fn try_words<'a>(column: &Column, raw: &'a [u8]) -> io::Result<Cow<'a, str>> {
     let unsayable = || io::Error::new(io::ErrorKind::InvalidData, format!("a value of {}: {UNSAYABLE}", column.name));

@@ -47,6 +47,11 @@ pub(crate) fn run(args: &FetchArgs) -> Result<(), Failure> {
             return Err(Failure::Usage(format!("{name} is for databases: redis://… GET key")));
         }
     }
+    if args.request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        let words =
+            "the host header is what the URL names: ask for that, and lead it elsewhere with --connect-to HOST:PORT";
+        return Err(Failure::Usage(words.to_owned()));
+    }
     let urls: &Vec<&String> = &args.urls().collect();
     // What one request takes from standard input is gone for the next.
     let alone = urls.len() == 1;

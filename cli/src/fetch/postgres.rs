@@ -7,25 +7,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aquests::postgres::{BoxedValue, LookUp, Postgres};
+use aquests::postgres::{BoxedValue, Limits, LookUp, Postgres};
 use aquests::{Outcome, Push, Request, Session};
 
 use super::printer::{self, End};
 use super::results::{Form, Results};
 use super::{SILENCE, from_stdin, sql};
 use crate::args::FetchArgs;
-use crate::output::{Failure, Sink};
+use crate::output::{Failure, Sink, note};
 use crate::request::STDIN;
 use crate::{database, signal};
 
 /// A statement may take as long as it likes, and says nothing meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// Bytes of a row at most: no server sends longer messages, and libpq takes none. They are there because somebody asked for
+/// them, and memory grows only with what comes.
+const MESSAGE: u32 = 1 << 30;
+
 /// Runs the command.
 pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     // A body is what is copied.
     let of_http = args.of_http().find(|option| *option != "--body-file");
-    let db = database::postgres(&args.url, &args.tls, of_http)?;
+    let db = database::postgres(&args.url, &args.tls, of_http)?.limits(Limits::default().message(MESSAGE));
     let (text, values) = match args.more.split_first() {
         None if io::stdin().is_terminal() => {
             let words = "a statement is missing behind the URL: postgres://… \"SELECT 1\"";
@@ -146,7 +150,12 @@ fn request(args: &FetchArgs, db: &Postgres, text: &str, values: &[String]) -> Re
                 "standard input has the statement, and cannot have what is copied, too: write it behind the URL";
             return Err(Failure::Usage(words.to_owned()));
         }
-        _ if copies_in => from_stdin(db.copy_in(text).into()),
+        _ if copies_in => {
+            if io::stdin().is_terminal() {
+                note("aquests: what is written now is copied; Ctrl-D ends it");
+            }
+            from_stdin(db.copy_in(text).into())
+        }
         None if values.is_empty() => db.query(text).into(),
         _ => {
             let values: Vec<BoxedValue> =

@@ -35,6 +35,10 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
         [word] => word == STDIN,
         _ => false,
     };
+    let words: Vec<_> = args.more.iter().map(|word| word.clone().into_bytes()).collect();
+    if args.count.is_some() && !from_stdin && !begins_to_listen(&words) {
+        return Err(Failure::Usage("--count is for what listens: SUBSCRIBE channel".to_owned()));
+    }
     let mut client = super::client(args, &db.url(), args.timeout.unwrap_or_default().saturating_add(SILENCE))?;
     let human = args.output.is_none() && io::stdout().is_terminal();
     let form = if args.json {
@@ -66,7 +70,6 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
     if from_stdin {
         script = Some(Script { lines: read(client.handle()), ready: Vec::new().into_iter(), over: false });
     } else {
-        let words: Vec<_> = args.more.iter().map(|word| word.clone().into_bytes()).collect();
         ask(&words, &mut asked)?;
     }
     // After everything that can be wrong with what was asked for: a file that is there is not cut for nothing.
@@ -85,7 +88,14 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), Failure> {
             asked.outcomes.insert(outcome.request_id().as_u64(), outcome);
         }
         loop {
-            let next = printer().next();
+            let next = {
+                let printer = printer();
+                // What was given up because nobody reads it is not complained about.
+                if printer.is_over() {
+                    break;
+                }
+                printer.next()
+            };
             let Some(outcome) = asked.outcomes.remove(&next) else { break };
             let subscribes = asked.subscriptions.contains(&outcome.request_id());
             asked.subscriptions.retain(|id| *id != outcome.request_id());

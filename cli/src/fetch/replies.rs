@@ -200,6 +200,11 @@ impl Replies {
         self.out.clear();
     }
 
+    /// Nothing more can be printed.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Why nothing more can be printed, if that is so.
     pub(super) fn end(&mut self) -> Option<End> {
         self.end.take()

@@ -55,6 +55,12 @@ struct Out {
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // What is long already is not copied once more.
+        if bytes.len() >= ENOUGH {
+            self.print();
+            self.pass(bytes);
+            return Ok(bytes.len());
+        }
         self.bytes.extend_from_slice(bytes);
         if self.bytes.len() >= ENOUGH {
             self.print();
@@ -70,14 +76,21 @@ impl Write for Out {
 
 impl Out {
     fn print(&mut self) {
-        if !self.bytes.is_empty() && self.end.is_none() {
-            match self.sink.write(&self.bytes) {
-                Ok(Reader::There) => {}
-                Ok(Reader::Gone) => self.end = Some(End::ReaderGone),
-                Err(failure) => self.end = Some(End::Failed(failure)),
-            }
+        let mut bytes = std::mem::take(&mut self.bytes);
+        self.pass(&bytes);
+        bytes.clear();
+        self.bytes = bytes;
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.end.is_some() {
+            return;
         }
-        self.bytes.clear();
+        match self.sink.write(bytes) {
+            Ok(Reader::There) => {}
+            Ok(Reader::Gone) => self.end = Some(End::ReaderGone),
+            Err(failure) => self.end = Some(End::Failed(failure)),
+        }
     }
 }
 
@@ -133,8 +146,11 @@ impl Results {
         let copied = std::mem::take(&mut self.copied);
         if let Writer::Table(out, set) = &mut self.writer {
             let set = set.take();
-            if let Some(set) = &set {
-                write_table(&mut *out, set)?;
+            match &set {
+                // Which looks like a statement without rows otherwise.
+                Some(set) if set.columns().is_empty() && set.is_empty() => write!(out, "--\n(0 rows)\n\n")?,
+                Some(set) => write_table(&mut *out, set)?,
+                None => {}
             }
             // As `psql`: where there were rows, what changed them still tells how many there are, and what copied says nothing.
             let changes = ["INSERT", "UPDATE", "DELETE", "MERGE"].iter().any(|word| tag.starts_with(word));

@@ -104,6 +104,14 @@ fn complain(run: &Run<'_>) -> Result<(), Failure> {
             return Err(Failure::Said);
         }
     }
+    // They are answers, and a load may be meant to bring them; who misspelt a statement wants to know.
+    let most = report.replies().iter().max_by_key(|(_, count)| **count);
+    if let Some((code, _)) = most.filter(|_| !report.replies().contains_key("OK")) {
+        let all = report.responses();
+        note(&format!(
+            "aquests: no answer was OK: all {all} were errors, most of them {code} (aquests fetch tells more)"
+        ));
+    }
     // Where nobody was reached nothing failed, and nothing worked.
     if report.responses() == 0 && report.connecting() > 0 && !interrupted {
         note(&format!("aquests: no connection to {} was made in the time that was given", job.plan.peer()));

@@ -105,14 +105,21 @@ impl Runner<'_> {
     /// A connection could not be made. When no address is left to be tried, the request that would have used it first
     /// has failed.
     fn unreachable(&mut self, index: u32, reason: &Reason, now: Moment) {
-        let line = &mut self.lines[index as usize];
+        let (line, kind) = (&mut self.lines[index as usize], ErrorKind::of(reason, false));
+        // What one address said tells more than that nobody listens at another.
+        if line.words.is_none() && !matches!(kind, ErrorKind::Connect | ErrorKind::Timeout(_)) {
+            line.words = Some((kind, detail(self.plan, reason, false)));
+        }
         line.tried += 1;
         if line.tried < self.addresses.len() {
             self.dial.push_back(index);
             return;
         }
         line.tried = 0;
-        self.fail_next(ErrorKind::of(reason, false), now, |plan| detail(plan, reason, false));
+        match line.words.take() {
+            Some((kind, words)) => self.fail_next(kind, now, |_| words),
+            None => self.fail_next(kind, now, |plan| detail(plan, reason, false)),
+        }
         self.redial.push_back((now + REDIAL, index));
     }
 
@@ -139,7 +146,14 @@ impl Runner<'_> {
                 self.fail_next(ErrorKind::Timeout(Phase::Connect), at.now, |plan| detail(plan, reason, false));
             }
             _ if in_vain => {
-                let words = |plan: &Plan| format!("it took no request {}", detail(plan, reason, true));
+                let words = |plan: &Plan| {
+                    let detail = detail(plan, reason, true);
+                    if detail.is_empty() {
+                        "it took no request".to_owned()
+                    } else {
+                        format!("it took no request: {detail}")
+                    }
+                };
                 self.fail_next(ErrorKind::of(reason, true), at.now, words);
             }
             _ => {}

@@ -21,14 +21,15 @@ use postgres_types::Type;
 use serde::de::IgnoredAny;
 pub use table::write_table;
 
-use super::row::try_words;
+use super::row::{try_bytes, try_words};
 use super::{Column, Row};
 
 /// Rows as JSON (RFC 8259): an array of objects, or an object a line.
 ///
 /// The integers, `oid`, `float4`, `float8` and `numeric` are numbers as the server writes them, whatever their size; NaN and
 /// infinities are not, and strings. `bool` is one of JSON's, `json` and `jsonb` are what they are, NULL is `null`, and
-/// everything else is a string. Columns with the same name give members with the same name.
+/// everything else is a string. Columns with the same name give members with the same name. A text that is not UTF-8, as one
+/// may be where somebody changed `client_encoding`, is an error.
 #[derive(Debug)]
 pub struct Json<W> {
     out: W,
@@ -91,6 +92,11 @@ fn json_value(column: &Column, raw: Option<&[u8]>, out: &mut Vec<u8>) -> io::Res
         out.extend_from_slice(b"null");
         return Ok(());
     };
+    // Replacing what is no UTF-8 would be to tell something else.
+    if !column.is_binary() && std::str::from_utf8(raw).is_err() {
+        let words = format!("a value of {} is not UTF-8, which JSON is: client_encoding was changed", column.name());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+    }
     let words = match *column.type_() {
         // The version of its binary format stands before it.
         Type::JSONB if column.is_binary() => String::from_utf8_lossy(raw.strip_prefix(&[1]).unwrap_or(raw)),
@@ -132,7 +138,8 @@ fn is_number(text: &str) -> bool {
 }
 
 /// Rows as CSV (RFC 4180): lines end with CR and LF. NULL is nothing, and a text that is empty is a pair of quotes, as `COPY`
-/// has it.
+/// has it; `\.` is in quotes, because alone on a line it would end what `COPY` reads. What came as text is written as it
+/// came, and is UTF-8 unless somebody changed `client_encoding`.
 #[derive(Debug)]
 pub struct Csv<W> {
     out: W,
@@ -152,15 +159,15 @@ impl<W: Write> Csv<W> {
 
     /// The names of the columns.
     pub fn header(&mut self, columns: &[Column]) -> io::Result<()> {
-        self.write(columns.iter().map(|column| Ok(Some(column.name()))))
+        self.write(columns.iter().map(|column| Ok(Some(column.name().as_bytes()))))
     }
 
     /// A row.
     pub fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
-        self.write(row.cells().map(|(column, raw)| raw.map(|raw| try_words(column, raw)).transpose()))
+        self.write(row.cells().map(|(column, raw)| raw.map(|raw| try_bytes(column, raw)).transpose()))
     }
 
-    fn write<T: AsRef<str>>(&mut self, fields: impl Iterator<Item = io::Result<Option<T>>>) -> io::Result<()> {
+    fn write<T: AsRef<[u8]>>(&mut self, fields: impl Iterator<Item = io::Result<Option<T>>>) -> io::Result<()> {
         self.line.clear();
         for (at, field) in fields.enumerate() {
             if at > 0 {
@@ -169,13 +176,16 @@ impl<W: Write> Csv<W> {
             let Some(field) = field? else { continue };
             let field = field.as_ref();
             let special = |byte| matches!(byte, b'"' | b',' | b'\r' | b'\n');
-            if field.is_empty() || field.bytes().any(special) {
-                self.line.push(b'"');
-                self.line.extend_from_slice(field.replace('"', "\"\"").as_bytes());
-                self.line.push(b'"');
-            } else {
-                self.line.extend_from_slice(field.as_bytes());
+            if !field.is_empty() && field != b"\\." && !field.iter().copied().any(special) {
+                self.line.extend_from_slice(field);
+                continue;
             }
+            self.line.push(b'"');
+            for (part, piece) in field.split(|byte| *byte == b'"').enumerate() {
+                self.line.extend_from_slice(if part == 0 { b"" } else { b"\"\"" });
+                self.line.extend_from_slice(piece);
+            }
+            self.line.push(b'"');
         }
         self.line.extend_from_slice(b"\r\n");
         self.out.write_all(&self.line)

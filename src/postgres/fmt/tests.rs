@@ -97,6 +97,20 @@ fn a_value_without_words_is_an_error_and_no_other_words() {
 }
 
 #[test]
+fn csv_has_bytes_as_they_came_and_json_no_others_than_utf_8() {
+    let it = collect(&[("a", 25, 0), ("b", 25, 0)], &[&[Some(b"Plze\xf2, \"\xff\""), Some(b"\\.")]]);
+    let mut csv = Csv::new(Vec::new());
+    it.rows().for_each(|row| csv.row(&row).unwrap());
+    assert_eq!(csv.out, b"\"Plze\xf2, \"\"\xff\"\"\",\"\\.\"\r\n", "{}", csv.out.escape_ascii());
+    let error = it.rows().next().map(|row| Json::lines(Vec::new()).row(&row)).unwrap().expect_err("it is no UTF-8");
+    assert_eq!(
+        (error.kind(), error.to_string().contains("a value of a")),
+        (io::ErrorKind::InvalidData, true),
+        "{error}"
+    );
+}
+
+#[test]
 fn csv_quotes_what_needs_it() {
     let it = collect(
         &[("a,b", 25, 0), ("c", 25, 0), ("d", 25, 0)],

@@ -257,7 +257,9 @@ fn hosts(names: Option<&str>, addresses: Option<&str>, ports: Option<&str>) -> R
                     .ok()
                     .and_then(|port| u16::try_from(port).ok())
                     .filter(|port| *port != 0)
-                    .ok_or_else(|| Error::invalid("a port is a number from 1 to 65535"))?,
+                    .ok_or_else(|| {
+                        Error::invalid("a port is a number from 1 to 65535 (in a URL, the / of a password is %2F)")
+                    })?,
             };
             let address: Option<IpAddr> = match part(&addresses, at) {
                 None => None,
