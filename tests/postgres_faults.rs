@@ -10,7 +10,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aquests::postgres::{ChannelBinding, Limits, Postgres, SslMode, sqlstate};
+#[cfg(feature = "tls")]
+use aquests::postgres::ChannelBinding;
+use aquests::postgres::{Limits, Postgres, SslMode, sqlstate};
 use aquests::{Client, Error, ErrorKind, Flow, Outcome, Phase, Request, RequestId};
 use support::{Conn, Peer, Pgbouncer, PostgresServer, must_end, outcomes};
 
